@@ -97,10 +97,14 @@ def data_path(name: str) -> Path:
     root = data_root()
     files = read_json(root / "manifest.json", "the data manifest")["files"]
     if name not in files:
-        raise CourseError(f"data file '{name}' is not in {root / 'manifest.json'}; it lists: {', '.join(sorted(files))}")
+        raise CourseError(
+            f"data file '{name}' is not in {root / 'manifest.json'}; it lists: {', '.join(sorted(files))}"
+        )
     path = root / name
     if not path.is_file():
-        raise CourseError(f"data file {path} is missing; restore it with `git checkout -- data` or rebuild it with `{files[name]['command']}`")
+        raise CourseError(
+            f"data file {path} is missing; restore it with `git checkout -- data` or rebuild it with `{files[name]['command']}`"
+        )
     found = sha256_file(path)
     if found != files[name]["sha256"]:
         raise CourseError(

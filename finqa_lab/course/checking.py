@@ -1,8 +1,8 @@
 """Checks: one exercise, one oracle, one catalogue of plausible wrong answers.
 
-A :class:`Check` judges the object that a student made. It runs the object on its cases, smallest first, compares each result with
-the oracle, and gives one of three verdicts: *not started*, *wrong* (with the smallest failing example, why the
-exercise matters, and a hint) or *right*.
+A :class:`Check` judges the object that a student made. It runs the object on its cases, smallest first, compares each
+result with the oracle, and gives one of three verdicts: *not started*, *wrong* (with the smallest failing example, why
+the exercise matters, and a hint) or *right*.
 
 The hint is chosen by behaviour. Each check ships the mistakes that students make as working code; when the student's
 answers on all cases agree with those of a catalogued mistake, that mistake's own hint is shown. The same catalogue is
@@ -99,7 +99,8 @@ class Check:
         name: ``"<subject>.<exercise>"``.
         task: what the exercise asks for, in one line.
         cases: given a seeded generator, yields cases, smallest first.
-        oracle: the trusted answer for the same arguments; may be slow and obvious. ``raises`` below covers errors.
+        oracle: the trusted answer for the same arguments; may be slow and obvious. An exception that it
+            raises is the expected outcome of that case.
         why: one sentence: why it matters.
         hint: for a mistake that is not in the catalogue.
         wrong: the catalogue, at least three entries.
@@ -170,7 +171,9 @@ class Check:
         return self._wrong(cases, expected, got, failing[0])
 
     def _not_started(self) -> Verdict:
-        return Verdict(NOT_STARTED, f"[not started] {self.name}: {self.task}. Write the cell above, run it, then run this one.")
+        return Verdict(
+            NOT_STARTED, f"[not started] {self.name}: {self.task}. Write the cell above, run it, then run this one."
+        )
 
     def _wrong(self, cases: list[Case], expected: list[Outcome], got: list[Outcome], first: int) -> Verdict:
         mistake = self._diagnose(cases, got)
@@ -181,7 +184,9 @@ class Check:
             f"  expected: {expected[first]}",
             f"  got:      {got[first]}",
             *textwrap.wrap(f"why it matters: {self.why}", 110, initial_indent="  ", subsequent_indent="    "),
-            *textwrap.wrap(f"hint: {mistake.hint if mistake else self.hint}", 110, initial_indent="  ", subsequent_indent="    "),
+            *textwrap.wrap(
+                f"hint: {mistake.hint if mistake else self.hint}", 110, initial_indent="  ", subsequent_indent="    "
+            ),
         ]
         return Verdict(WRONG, "\n".join(lines), mistake.name if mistake else "")
 
@@ -231,7 +236,9 @@ def find(name: str) -> Check:
     """
     subject = name.partition(".")[0]
     if subject not in SUBJECTS:
-        raise CourseError(f"unknown check '{name}'; a name is '<subject>.<exercise>' with a subject of: {', '.join(SUBJECTS)}")
+        raise CourseError(
+            f"unknown check '{name}'; a name is '<subject>.<exercise>' with a subject of: {', '.join(SUBJECTS)}"
+        )
     importlib.import_module(f"finqa_lab.course.checks.{subject}")
     if name not in _CHECKS:
         known = sorted(n for n in _CHECKS if n.startswith(subject + "."))

@@ -30,8 +30,10 @@ def same(expected, got) -> bool:
     if isinstance(expected, str | bytes) or isinstance(got, str | bytes):
         return type(expected) is type(got) and expected == got
     if isinstance(expected, Mapping):
-        return isinstance(got, Mapping) and expected.keys() == got.keys() and all(
-            same(expected[key], got[key]) for key in expected
+        return (
+            isinstance(got, Mapping)
+            and expected.keys() == got.keys()
+            and all(same(expected[key], got[key]) for key in expected)
         )
     if isinstance(expected, AbstractSet):
         return isinstance(got, AbstractSet) and expected == got

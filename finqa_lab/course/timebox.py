@@ -17,10 +17,10 @@ class TimeUp(BaseException):
 def limit(seconds: float):
     """Raise :class:`TimeUp` in the block if it still runs after ``seconds`` of wall-clock time.
 
-    On the main thread of a POSIX system the interval timer interrupts pure Python and sleeping system calls alike. Elsewhere (Windows,
-    a worker thread) a watcher thread schedules the exception, which arrives at the next Python instruction. The
-    signal repeats, so a bare ``except:`` around one iteration does not keep a loop alive. Neither way can
-    interrupt a single long call into C.
+    On the main thread of a POSIX system the interval timer interrupts pure Python and sleeping system calls alike.
+    Elsewhere (Windows, a worker thread) a watcher thread schedules the exception, which arrives at the next Python
+    instruction. It rings again every 0.1 s, so a bare ``except:`` around one iteration does not keep a loop alive.
+    Neither way can interrupt a single long call into C.
 
     >>> with limit(0.05):
     ...     while True: pass
