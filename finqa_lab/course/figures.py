@@ -74,7 +74,8 @@ def show_picture(png: bytes, *, caption: str, alt: str) -> None:
     source = base64.b64encode(png).decode("ascii")
     markup = (
         '<figure style="margin: 1em 0">'
-        f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" style="max-width: 100%; background: white">'
+        f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" '
+        'style="max-width: 100%; background: white">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
     display({"text/html": markup, "text/plain": f"[figure] {caption}\n[alt] {alt}"}, raw=True)

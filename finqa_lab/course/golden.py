@@ -1,9 +1,9 @@
 """Golden metrics: the bounds that a lab's recorded metrics must keep, each with the reason for its margin.
 
 ``tests/golden/<lab>.json`` holds, for every metric of the lab's ``smoke`` run, the recorded value, how it is compared
-(``kind``), the ``margin``, the bounds that follow from both, the unit, and why the margin is what it is. Bounds change only through
-``finqa-lab run LAB --update-golden``, which prints what it changed; a reader edits ``kind``, ``margin`` and ``why``
-and runs that command.
+(``kind``), the ``margin``, the bounds that follow from both, the unit, and why the margin is what it is. Bounds change
+only through ``finqa-lab run LAB --update-golden``, which prints what it changed; to choose another ``kind``,
+``margin`` or ``why``, edit the field and run that command.
 """
 
 import json

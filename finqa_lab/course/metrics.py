@@ -36,7 +36,7 @@ def record(name: str, value: bool | int | float, unit: str = "") -> None:
 
 
 def format_value(value: bool | int | float) -> str:
-    """Four significant figures for floats, thousands separators for integers: ``format_value(1500500)`` is '1,500,500'."""
+    """Four significant figures for a float, separators for an integer: ``format_value(1500500)`` is '1,500,500'."""
     if isinstance(value, bool):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

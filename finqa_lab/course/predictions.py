@@ -17,10 +17,9 @@ class Prediction:
         """Print the guess beside ``measured`` and how far apart they are."""
         measured = measured.item() if hasattr(measured, "item") else measured
         unit = f" {self.unit}" if self.unit else ""
-        print(
-            f"{self.question}\n  predicted: {format_value(self.guess)}{unit}\n  measured:  {format_value(measured)}{unit}"
-            f"\n  {_distance(self.guess, measured)}"
-        )
+        print(self.question)
+        print(f"  predicted: {format_value(self.guess)}{unit}\n  measured:  {format_value(measured)}{unit}")
+        print(f"  {_distance(self.guess, measured)}")
 
 
 def predict(question: str, guess: float, unit: str = "") -> Prediction:
