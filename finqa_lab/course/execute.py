@@ -52,10 +52,14 @@ def _execute(job: dict) -> int:
             return super().execute_managed_notebook(nb_man, kernel_name, **options)
 
     class IpcKernelManager(AsyncKernelManager):
-        """Talks to its kernel over Unix sockets."""
+        """Talks to its kernel over Unix sockets.
+
+        The prefix of the socket files is set here: the default is a fixed name in the working directory, which two
+        kernels started at the same time would share.
+        """
 
         def __init__(self, **options):
-            super().__init__(transport="ipc", **options)
+            super().__init__(transport="ipc", ip=os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "k"), **options)
 
     papermill_engines.register("finqa-lab", ProgressEngine)
     options = {} if os.name == "nt" else {"kernel_manager_class": IpcKernelManager}

@@ -142,7 +142,10 @@ def run(
             except queue.Empty:
                 return
             on_event(job.lab, {"event": "start"})
-            results[index] = (resume and _stored(job)) or _run_one(job, on_event, stop, hold_bounds)
+            result = (resume and _stored(job)) or _run_one(job, on_event, stop)
+            if result.status == "passed" and hold_bounds and job.default and job.profile == "smoke":
+                _hold_bounds(job, result)
+            results[index] = result
             on_event(job.lab, {"event": "end", "status": results[index].status})
             if results[index].status != "passed" and not keep_going:
                 stop.set()
@@ -174,7 +177,7 @@ def _stored(job: Job) -> Result | None:
     return old
 
 
-def _run_one(job: Job, on_event, stop: threading.Event, hold_bounds: bool) -> Result:
+def _run_one(job: Job, on_event, stop: threading.Event) -> Result:
     result = Result(job.lab, job.profile, job.parameters, key=fingerprint(job), notebook=str(job.target))
     started = time.perf_counter()
     partial = job.out / f".{job.lab}.partial.ipynb"
@@ -197,8 +200,6 @@ def _run_one(job: Job, on_event, stop: threading.Event, hold_bounds: bool) -> Re
             notebook = labs.read_notebook(partial)
             result.metrics = metrics.collect(notebook)
             os.replace(partial, job.target)  # the executed notebook also of a failed lab: it shows where
-        if result.status == "passed" and hold_bounds and job.default and job.profile == "smoke":
-            _hold_bounds(job, result)
     except (CourseError, OSError) as error:
         result.status, result.reason, result.detail = "failed", "cannot write", str(error)
     finally:
@@ -211,7 +212,10 @@ def _run_one(job: Job, on_event, stop: threading.Event, hold_bounds: bool) -> Re
 
 
 def _hold_bounds(job: Job, result: Result) -> None:
-    broken = golden.compare(job.lab, result.metrics)
+    try:
+        broken = golden.compare(job.lab, result.metrics)
+    except CourseError as error:
+        broken = [str(error)]
     if broken:
         result.status, result.reason, result.detail = "failed", "metrics", "; ".join(broken)
 
