@@ -10,8 +10,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 from finqa_lab.errors import CourseError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -77,6 +75,8 @@ def read_json(path: str | os.PathLike, what: str = "file"):
 
 def home() -> Path:
     """Folder for fetched data and registries: ``FINQA_LAB_HOME``, else the user's cache folder."""
+    import platformdirs  # here, so that `finqa-lab doctor` runs in an environment that lacks it
+
     return Path(os.environ.get("FINQA_LAB_HOME") or platformdirs.user_cache_dir("finqa-lab"))
 
 
@@ -103,7 +103,8 @@ def data_path(name: str) -> Path:
     path = root / name
     if not path.is_file():
         raise CourseError(
-            f"data file {path} is missing; restore it with `git checkout -- data` or rebuild it with `{files[name]['command']}`"
+            f"data file {path} is missing; restore it with `git checkout -- data` or rebuild it with "
+            f"`{files[name]['command']}`"
         )
     found = sha256_file(path)
     if found != files[name]["sha256"]:
@@ -112,6 +113,17 @@ def data_path(name: str) -> Path:
             f"restore it with `git checkout -- data` or rebuild it with `{files[name]['command']}`"
         )
     return path
+
+
+def data_problems() -> list[str]:
+    """What differs between ``data/`` and its manifest, one sentence each; [] when all files are what they should be."""
+    found = []
+    for name in read_json(data_root() / "manifest.json", "the data manifest")["files"]:
+        try:
+            data_path(name)
+        except CourseError as error:
+            found.append(str(error))
+    return found
 
 
 def register_data(name: str, content: bytes, command: str) -> Path:

@@ -1,0 +1,46 @@
+"""Audit of the built HTML: every page of the table of contents, no network at view time, meaningful alt text."""
+
+import re
+from pathlib import Path
+
+from finqa_lab.course.figures import alt_problem
+
+_LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
+
+
+def problems(html: Path, pages: list[str]) -> list[str]:
+    """One sentence per fault in the HTML folder.
+
+    Args:
+        html: folder with ``index.html``.
+        pages: documents of the table of contents, without extension; each must be there, and no other page may be.
+    """
+    found = [f"page {page} is missing" for page in pages if not (html / f"{page}.html").is_file()]
+    generated = ("_", "genindex", "search", "index", "py-modindex")
+    for path in sorted(html.rglob("*.html")):
+        name = path.relative_to(html).as_posix().removesuffix(".html")
+        if name not in pages and not name.startswith(generated):
+            found.append(f"page {name} is not in the table of contents")
+        found += [f"{name}: {problem}" for problem in page_problems(path.read_text(encoding="utf-8"))]
+    return found
+
+
+def page_problems(markup: str) -> list[str]:
+    """Faults of one page: things loaded from elsewhere, images without a description, heading order."""
+    from bs4 import BeautifulSoup
+
+    page, found = BeautifulSoup(markup, "html.parser"), []
+    for tag in page.find_all(list(_LOADING)):
+        address = tag.get(_LOADING[tag.name]) or ""
+        is_link = tag.name == "link" and not {"stylesheet", "preload", "icon"} & set(tag.get("rel") or [])
+        if re.match(r"(https?:)?//", address) and not is_link:
+            found.append(f"loads {address} from the network")
+    article = page.find("article") or page
+    for image in article.find_all("img"):
+        if why := alt_problem(image.get("alt") or ""):
+            found.append(why)
+    levels = [int(tag.name[1]) for tag in article.find_all(re.compile(r"h[1-6]"))]
+    if levels and levels.count(1) != 1:
+        found.append(f"has {levels.count(1)} level-one headings")
+    found += [f"skips from heading level {a} to {b}" for a, b in zip(levels, levels[1:]) if b > a + 1]
+    return found

@@ -1,0 +1,146 @@
+"""Build the book from the executed labs: assemble a source tree, run Jupyter Book strictly, audit the pages.
+
+The student edition shows each lab with its outputs and figures but with the released cells, so no solution is in the
+HTML or in ``_sources``; the instructor edition shows the solutions.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from finqa_lab.course import audit, golden, labs, parameters, settings
+from finqa_lab.course.metrics import collect, format_value
+from finqa_lab.course.normalise import normalised
+from finqa_lab.course.release import student_notebook
+from finqa_lab.errors import CourseError
+from finqa_lab.files import write_atomic
+
+
+def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
+    """Build one edition; returns the folder of the HTML.
+
+    Args:
+        run_folder: executed notebooks, as ``finqa-lab run`` leaves them; default ``_build/run/smoke``.
+        out: target; default ``_build/book/student`` or ``_build/book/instructor``.
+        instructor: show solutions and hidden tests.
+
+    Raises:
+        CourseError: when an executed lab is missing, Sphinx warns about anything, or the pages fail the audit.
+    """
+    root = labs.root()
+    edition = "instructor" if instructor else "student"
+    run_folder = run_folder or root / "_build" / "run" / "smoke"
+    out = out or root / "_build" / "book" / edition
+    source = out / "source"
+    shutil.rmtree(out, ignore_errors=True)
+    assemble(source, run_folder, instructor)
+    html = _sphinx(source, out)
+    problems = audit.problems(html, toc_pages(source / "_toc.yml"))
+    if problems:
+        raise CourseError(f"the {edition} book has {len(problems)} faults; the first: {problems[0]}")
+    return html
+
+
+def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
+    """Write the complete Jupyter Book source tree of one edition into ``source``."""
+    root = labs.root()
+    source.mkdir(parents=True)
+    shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("vendor", "vendor.json"))
+    if (root / "book" / "vendor").is_dir():
+        shutil.copytree(root / "book" / "vendor", source / "vendor" / "vendor")
+    shutil.copy(root / "_toc.yml", source / "_toc.yml")
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config = _merge(_merge(config, _offline()), settings.launch().config())
+    if instructor:
+        config["title"] += " (instructor edition)"
+    write_atomic(source / "_config.yml", yaml.safe_dump(config, sort_keys=False))
+    for lab in labs.lab_names():
+        executed = _executed(run_folder / f"{lab}.ipynb", lab)
+        page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
+        write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
+        generated = source / "book" / "_generated"
+        write_atomic(generated / f"parameters_{lab}.md", parameters.markdown_table(lab))
+        write_atomic(generated / f"metrics_{lab}.md", metrics_table(lab, collect(executed)))
+
+
+def _offline() -> dict:
+    """Configuration that takes MathJax and the widget scripts from the book itself."""
+    scripts = {"vendor/widgets/require.js": {}, "vendor/widgets/embed-amd.js": {}}
+    offline = {
+        "html_extra_path": ["vendor"],
+        "mathjax_path": "../vendor/mathjax/tex-mml-chtml.js",
+        "nb_ipywidgets_js": {f"../{path}": options for path, options in scripts.items()},
+    }
+    return {"exclude_patterns": ["vendor", "book/_generated"], "sphinx": {"config": offline}}
+
+
+def _merge(base: dict, extra: dict) -> dict:
+    merged = dict(base)
+    for key, value in extra.items():
+        merged[key] = _merge(merged.get(key) or {}, value) if isinstance(value, dict) else value
+    return merged
+
+
+def _executed(path: Path, lab: str) -> nbformat.NotebookNode:
+    if not path.exists():
+        raise CourseError(f"lab {lab} has not been executed ({path} is missing); run `finqa-lab run {lab}` first")
+    return labs.read_notebook(path)
+
+
+def _page(executed, solution, instructor: bool) -> nbformat.NotebookNode:
+    """The executed notebook as one edition shows it: the outputs of the run over the sources of the edition."""
+    shown = normalised(solution) if instructor else student_notebook(solution)
+    outputs = {cell["id"]: cell for cell in executed.cells if cell.cell_type == "code"}
+    for cell in shown.cells:
+        if cell.cell_type == "code" and cell["id"] in outputs:
+            cell["outputs"] = outputs[cell["id"]].outputs
+            cell["execution_count"] = outputs[cell["id"]].execution_count
+        cell.metadata.pop("nbgrader", None)
+    if "widgets" in executed.metadata:
+        shown.metadata["widgets"] = executed.metadata["widgets"]
+    return shown
+
+
+def metrics_table(lab: str, found: dict[str, dict]) -> str:
+    """The metrics that an execution recorded and the bounds that the test suite holds, as a Markdown table."""
+    entries = golden.load(lab)
+    lines = [
+        "| metric | this build | unit | bound in the tests | why this margin |",
+        "| --- | ---: | --- | --- | --- |",
+    ]
+    for name, metric in found.items():
+        entry = entries.get(name)
+        bound, why = (golden.describe(entry), entry["why"]) if entry else ("", "")
+        cells = (f"`{name}`", format_value(metric["value"]), metric["unit"], bound, why)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def toc_pages(toc: Path) -> list[str]:
+    """Documents that ``_toc.yml`` names, in order, without extension."""
+    return re.findall(r"(?m)^\s*(?:- )?(?:root|file):\s*(\S+?)(?:\.md|\.ipynb)?\s*$", toc.read_text(encoding="utf-8"))
+
+
+def _sphinx(source: Path, out: Path) -> Path:
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(out)]
+    done = subprocess.run(
+        [*command, "-W", "-n", "--keep-going"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"},
+    )
+    log = done.stdout + done.stderr
+    write_atomic(out / "build.log", log)
+    html = out / "_build" / "html"
+    warnings = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
+    if done.returncode or not (html / "index.html").exists():
+        first = warnings[0] if warnings else (log.strip().splitlines() or ["no output"])[-1]
+        more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
+        raise CourseError(f"the book does not build: {first.strip()}{more}; the whole log is in {out / 'build.log'}")
+    return html
