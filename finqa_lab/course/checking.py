@@ -12,13 +12,14 @@ what the tests use to prove that the check can fail.
 import copy
 import importlib
 import inspect
+import pkgutil
 import random
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from finqa_lab.course import compare
+from finqa_lab.course import checks, compare
 from finqa_lab.course.timebox import TimeUp, limit
 from finqa_lab.errors import CourseError
 
@@ -206,7 +207,11 @@ def _oracle_outcome(oracle: Callable, case: Case) -> Outcome:
 
 
 _CHECKS: dict[str, Check] = {}
-SUBJECTS = ("tokenizers", "arithmetic")
+
+
+def subjects() -> list[str]:
+    """Modules of ``finqa_lab.course.checks``, one a subject: a new lab's checks are found by being there."""
+    return sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
 
 
 def register(item: Check) -> Check:
@@ -223,7 +228,7 @@ def register(item: Check) -> Check:
 
 def all_checks() -> dict[str, Check]:
     """Every check of the course by name, importing all subjects."""
-    for subject in SUBJECTS:
+    for subject in subjects():
         importlib.import_module(f"finqa_lab.course.checks.{subject}")
     return dict(_CHECKS)
 
@@ -235,9 +240,9 @@ def find(name: str) -> Check:
         CourseError: when there is none, naming those of the same subject.
     """
     subject = name.partition(".")[0]
-    if subject not in SUBJECTS:
+    if subject not in subjects():
         raise CourseError(
-            f"unknown check '{name}'; a name is '<subject>.<exercise>' with a subject of: {', '.join(SUBJECTS)}"
+            f"unknown check '{name}'; a name is '<subject>.<exercise>' with a subject of: {', '.join(subjects())}"
         )
     importlib.import_module(f"finqa_lab.course.checks.{subject}")
     if name not in _CHECKS:

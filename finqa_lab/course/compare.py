@@ -10,6 +10,11 @@ import numpy as np
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 
+_short = reprlib.Repr()
+_short.maxlist = _short.maxtuple = _short.maxarray = 12
+_short.maxdict = _short.maxset = 8
+_short.maxstring, _short.maxother = 80, 160
+
 
 def same(expected, got) -> bool:
     """True when ``got`` is the value ``expected``.
@@ -44,12 +49,11 @@ def same(expected, got) -> bool:
 
 def show(value, width: int = 160) -> str:
     """One line for ``value``, shortened in the middle: ``show(list(range(1000)))`` fits a sentence."""
-    short = reprlib.Repr(maxlist=12, maxtuple=12, maxdict=8, maxset=8, maxstring=80, maxother=width)
     if _is_array(value):
         array = _array(value)
         flat = ", ".join(f"{x:.6g}" if array.dtype.kind == "f" else str(x) for x in array.ravel()[:12].tolist())
         return f"{type(value).__name__} of shape {tuple(array.shape)}: [{flat}{', ...' if array.size > 12 else ''}]"
-    text = " ".join(short.repr(value).split())
+    text = " ".join(_short.repr(value).split())
     return text if len(text) <= width else f"{text[: width // 2 - 3]} ... {text[-width // 2 + 3 :]}"
 
 

@@ -8,7 +8,7 @@ import json
 import nbformat
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-_KEPT = ("tags", "nbgrader", "mystnb", "slideshow")
+_KEPT = ("tags", "nbgrader", "mystnb", "slideshow", "deletable", "editable")
 
 
 def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

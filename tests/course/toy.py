@@ -11,10 +11,10 @@ EXERCISE = '''def double(x):
     ### BEGIN SOLUTION
     return x + x
     ### END SOLUTION'''
-TEST = '''assert double(2) == 4
+TEST = """assert double(2) == 4
 ### BEGIN HIDDEN TESTS
 assert double(21) == 42
-### END HIDDEN TESTS'''
+### END HIDDEN TESTS"""
 
 
 def nbgrader(grade_id: str, **flags) -> dict:
