@@ -1,0 +1,131 @@
+"""Both editions of the book, built strictly from the executed labs, and what a reader's browser would load."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from finqa_lab.course import audit, book, labs, release, settings
+from finqa_lab.course.figures import alt_problem
+from tests.notebooks.conftest import LABS
+
+pytestmark = pytest.mark.xdist_group("labs")
+REPOSITORY = "https://git.example.org/school/course"
+
+
+@pytest.fixture(scope="module")
+def run_folder(executed):
+    for lab in LABS:
+        assert executed(lab).status == "passed", executed(lab).detail
+    return labs.root() / "_build" / "run" / "smoke"
+
+
+@pytest.fixture(scope="module")
+def student(run_folder, tmp_path_factory):
+    return book.build(run_folder, tmp_path_factory.mktemp("student") / "book")
+
+
+@pytest.fixture(scope="module")
+def instructor(run_folder, tmp_path_factory):
+    """The instructor edition, built with a repository set, so that its pages have launch buttons."""
+    patch = pytest.MonkeyPatch()
+    launch = settings.Launch(REPOSITORY, "spring", jupyterhub="https://hub.example.org")
+    patch.setattr(settings, "launch", lambda: launch)
+    try:
+        return book.build(run_folder, tmp_path_factory.mktemp("instructor") / "book", instructor=True)
+    finally:
+        patch.undo()
+
+
+def pages(html):
+    return book.toc_pages(html.parents[1] / "source" / "_toc.yml")
+
+
+def test_every_page_of_the_contents_is_there(student):
+    names = pages(student)
+    assert len(names) == len(set(names)) == 18
+    for name in names:
+        assert (student / f"{name}.html").stat().st_size > 5000, name
+
+
+def test_every_image_has_meaningful_alt_text(student):
+    images = 0
+    for name in pages(student):
+        page = BeautifulSoup((student / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        for image in page.find("article").find_all("img"):
+            images += 1
+            assert alt_problem(image.get("alt") or "") == "", name
+    assert images >= 6
+
+
+def test_nothing_is_loaded_from_the_network(student):
+    for path in student.rglob("*.html"):
+        found = [p for p in audit.page_problems(path.read_text(encoding="utf-8")) if "network" in p]
+        assert found == [], path
+    for script in ("vendor/mathjax/tex-mml-chtml.js", "vendor/widgets/require.js", "vendor/widgets/embed-amd.js"):
+        assert (student / script).is_file()
+    chapter = (student / "book" / "arithmetic" / "index.html").read_text(encoding="utf-8")
+    assert "vendor/mathjax/tex-mml-chtml.js" in chapter
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_the_student_edition_holds_no_solution(student, instructor, lab):
+    solution = labs.read_notebook(labs.solution_path(lab))
+    lines = release.solution_lines(solution)
+    for edition, expected in ((student, False), (instructor, True)):
+        text = "\n".join(
+            BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").get_text() if path.suffix == ".html" else
+            path.read_text(encoding="utf-8")
+            for path in [edition / "labs" / f"{lab}.html", *(edition / "_sources" / "labs").glob(f"{lab}*")]
+        )  # fmt: skip
+        flat = " ".join(text.split())
+        assert any(line in flat for line in lines) is expected
+    assert "[right]" in (student / "labs" / f"{lab}.html").read_text(encoding="utf-8"), "the outputs are shown"
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_launch_buttons_follow_the_one_setting(student, instructor, lab):
+    def links(html):
+        page = BeautifulSoup((html / "labs" / f"{lab}.html").read_text(encoding="utf-8"), "html.parser")
+        return [a["href"] for a in page.find_all("a", href=True)]
+
+    assert not [href for href in links(student) if "colab" in href or "binder" in href or "user-redirect" in href]
+    found = " ".join(links(instructor))
+    for part in ("colab.research.google.com", "mybinder.org", "hub.example.org/hub/user-redirect/git-pull", "spring"):
+        assert part in found
+    assert re.search(rf"labs(/|%2F){lab}\.ipynb", found)
+
+
+def test_parameter_and_metric_tables_are_the_generated_ones(student):
+    text = (student / "book" / "reference" / "parameters.html").read_text(encoding="utf-8")
+    assert "steps" in text and "smoke" in text
+    text = (student / "book" / "reference" / "metrics.html").read_text(encoding="utf-8")
+    assert "exhaustive_wrong" in text
+
+
+def test_a_warning_fails_the_build(run_folder, tmp_path, monkeypatch):
+    """The strictness itself: a page with a broken reference must not build."""
+    root = tmp_path / "course"
+    (root / "book").mkdir(parents=True)
+    (root / "solutions").mkdir()
+    (root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    config = yaml.safe_load((labs.root() / "_config.yml").read_text()) | {"bibtex_bibfiles": []}
+    config["sphinx"]["extra_extensions"] = []
+    (root / "_config.yml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("FINQA_LAB_COURSE", str(root))
+    (root / "book" / "index.md").write_text("# Title\n\nSee {doc}`/book/nowhere`.\n")
+    with pytest.raises(book.CourseError, match="does not build: .*WARNING.*nowhere"):
+        book.build(run_folder, tmp_path / "out")
+    (root / "book" / "index.md").write_text("# Title\n\n![](picture.png)\n")
+    shutil.copy(next(iter((labs.root() / "book").rglob("*.png")), _pixel(tmp_path)), root / "book" / "picture.png")
+    with pytest.raises(book.CourseError, match="has 1 faults; the first: .*alt text"):
+        book.build(run_folder, tmp_path / "out")
+
+
+def _pixel(folder):
+    from PIL import Image
+
+    Image.new("RGB", (4, 4)).save(folder / "pixel.png")
+    return folder / "pixel.png"
