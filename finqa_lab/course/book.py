@@ -5,6 +5,7 @@ HTML or in ``_sources``; the instructor edition shows the solutions.
 """
 
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from finqa_lab.course.normalise import normalised
 from finqa_lab.course.release import student_notebook
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
+
+ROOMS = ("text", "nn", "arithmetic", "course")
 
 
 def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
@@ -60,11 +63,13 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     if instructor:
         config["title"] += " (instructor edition)"
     write_atomic(source / "_config.yml", yaml.safe_dump(config, sort_keys=False))
+    generated = source / "book" / "_generated"
+    for room in ROOMS:
+        write_atomic(generated / f"api_{room}.md", api_page(room))
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
         write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
-        generated = source / "book" / "_generated"
         write_atomic(generated / f"parameters_{lab}.md", parameters.markdown_table(lab))
         write_atomic(generated / f"metrics_{lab}.md", metrics_table(lab, collect(executed)))
 
@@ -120,6 +125,15 @@ def metrics_table(lab: str, found: dict[str, dict]) -> str:
         cells = (f"`{name}`", format_value(metric["value"]), metric["unit"], bound, why)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def api_page(room: str) -> str:
+    """The docstrings of every module of ``finqa_lab.<room>``, a section each; a new module appears by being there."""
+    package = f"finqa_lab.{room}"
+    folder = Path(__file__).resolve().parent.parent / room
+    names = [module.name for module in pkgutil.walk_packages([str(folder)], f"{package}.") if "__" not in module.name]
+    section = "## {0}\n\n```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n```\n"
+    return "\n".join(section.format(name) for name in names)
 
 
 def toc_pages(toc: Path) -> list[str]:
