@@ -61,10 +61,12 @@ class Attention(nn.Module):
         Returns:
             (B, T - start, d).
         """
-        query = self._split(self.query(x[:, start:]), self.heads)
         key, value = self._split(self.key(x), self.kv_heads), self._split(self.value(x), self.kv_heads)
         if cache is not None:
             key, value = cache.append(self.layer, key, value)
+        if start == x.shape[1]:  # only the keys and values were wanted
+            return x[:, start:]
+        query = self._split(self.query(x[:, start:]), self.heads)
         grouped = self.kv_heads != self.heads
         if maps is not None:
             maps.append(attention_weights(query, key).detach())

@@ -62,20 +62,18 @@ class KVCache:
         """Count ``positions`` as filled: called once a forward pass, after every layer has appended."""
         self.length += positions
 
-    def fork(self, copies: int) -> "KVCache":
-        """A new cache in which every sequence stands ``copies`` times in a row: one prefix, many
-        continuations.
+    def select(self, rows: Tensor) -> "KVCache":
+        """A new cache holding the sequences ``rows`` (int64): one prefix can be continued in many ways.
 
         >>> config = DecoderConfig(vocabulary=17, width=8, layers=2, heads=2, hidden=16, context=12)
-        >>> KVCache(config, batch=3).fork(10).keys.shape[1]
-        30
+        >>> KVCache(config, batch=3).select(torch.tensor([0, 0, 2, 2])).keys.shape[1]
+        4
         """
-        forked = object.__new__(KVCache)
-        forked.length = self.length
+        chosen = object.__new__(KVCache)
+        chosen.length = self.length
         for name in ("keys", "values"):
             old = getattr(self, name)
-            layers, batch, heads, capacity, width = old.shape
-            new = old.new_empty(layers, batch, copies, heads, capacity, width)
-            new[..., : self.length, :] = old[:, :, None, :, : self.length]
-            setattr(forked, name, new.view(layers, batch * copies, heads, capacity, width))
-        return forked
+            new = old.new_empty(old.shape[0], len(rows), *old.shape[2:])
+            new[..., : self.length, :] = old[..., : self.length, :][:, rows]
+            setattr(chosen, name, new)
+        return chosen

@@ -95,7 +95,7 @@ class Decoder(nn.Module):
             cache: keys and values of earlier positions; appended to.
             start: first of the T positions whose logits are wanted. The last block skips the queries and the
                 MLP of the positions before it, which saves about half of that block when only an answer is
-                trained on.
+                trained on. With ``start = T`` the pass fills the cache and returns no logits.
             maps: a list that receives one (B, H, T, T_keys) tensor of attention weights a layer.
 
         Returns:

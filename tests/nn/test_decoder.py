@@ -13,6 +13,7 @@ from finqa_lab.nn.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint, 
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.generate import greedy
 from finqa_lab.nn.norm import RMSNorm
+from finqa_lab.nn.shared_prefix import greedy_shared, prefix_ids
 from finqa_lab.nn.transformer import Decoder
 
 SMALL = DecoderConfig(vocabulary=17, width=16, layers=3, heads=4, hidden=24, context=12)
@@ -106,14 +107,14 @@ def test_cache_is_used_and_bounded():
         model(tokens(1, 1), cache=cache)
 
 
-def test_forked_cache_continues_each_prefix():
+def test_selected_cache_continues_each_prefix():
     model, prefix = Decoder(SMALL).eval(), tokens(2, 4)
     cache = KVCache(SMALL, batch=2)
     model(prefix, cache=cache)
     endings = tokens(6, 1, seed=4)
-    forked = model(endings, cache=cache.fork(3))
+    chosen = model(endings, cache=cache.select(torch.tensor([0, 0, 0, 1, 1, 1])))
     whole = model(torch.cat([prefix.repeat_interleave(3, dim=0), endings], dim=1))
-    torch.testing.assert_close(forked[:, -1], whole[:, -1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(chosen[:, -1], whole[:, -1], rtol=1e-5, atol=1e-5)
 
 
 def test_cache_bytes_are_the_formula():
@@ -140,6 +141,23 @@ def test_greedy_with_cache_equals_greedy_without(shape):
     cached = greedy(model, prompts, 5, places)
     assert torch.equal(cached, greedy(model, prompts, 5, places, use_cache=False))
     assert torch.equal(cached[:, 0], model(prompts, None if places is None else places[:7])[:, -1].argmax(-1))
+
+
+@pytest.mark.parametrize("shape", [SMALL, config(places=5), config(kv_heads=1)], ids=["plain", "places", "grouped"])
+def test_shared_prefixes_change_no_answer(shape):
+    model = Decoder(shape).eval()
+    prompts = torch.cat([tokens(1, 3).expand(40, 3), tokens(40, 4).remainder(3)], dim=1)
+    prompts = prompts[torch.tensor(sorted(range(40), key=lambda row: prompts[row].tolist()))]
+    prompts = torch.cat([prompts, tokens(5, 7, seed=9)])  # some that share nothing with their neighbour
+    places = None if not shape.places else (torch.arange(12) * torch.arange(1, 46)[:, None]).remainder(5)
+    assert torch.equal(greedy_shared(model, prompts, 5, places), greedy(model, prompts, 5, places))
+    places = None if places is None else places[:1]
+    assert torch.equal(greedy_shared(model, prompts[:1], 1, places), greedy(model, prompts[:1], 1, places))
+
+
+def test_shared_prefix_with_other_places_is_another_prefix():
+    prompts, places = torch.zeros(2, 3, dtype=torch.int64), torch.tensor([[1, 1, 1], [1, 2, 1]])
+    assert prefix_ids(prompts, places).tolist() == [[0, 0, 0], [0, 1, 1]]
 
 
 def test_greedy_stops_and_pads():

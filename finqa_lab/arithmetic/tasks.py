@@ -1,0 +1,109 @@
+"""What is trained: a task gives batches of rows, and says which of their tokens the model must predict.
+
+Everything after this (loss, optimiser, checkpoints, decoding) sees only :class:`Batch` and the attributes of
+:class:`Task`; another kind of arithmetic is another class with the same three attributes and two methods.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from finqa_lab.arithmetic import problems, sampling
+from finqa_lab.arithmetic import vocabulary as voc
+from finqa_lab.arithmetic.formats import PLACE_ROWS, PROMPT, Format
+
+
+@dataclass
+class Batch:
+    """Rows of a training step.
+
+    Attributes:
+        tokens: (B, T) int64, prompt and answer.
+        mask: (B, T - prompt) bool: which tokens behind the prompt count in the loss (padding behind an end does not).
+        places: (B, T) int64 digit places, or None.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    places: Tensor | None = None
+
+
+class Task(Protocol):
+    """What the training loop needs to know.
+
+    Attributes:
+        vocabulary: number of token ids.
+        prompt: columns of the prompt; the answer starts at column ``prompt`` in every row.
+        length: columns of a row, T.
+        place_rows: rows of the place table, 0 for none.
+    """
+
+    vocabulary: int
+    prompt: int
+    length: int
+    place_rows: int
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """Draw a training batch; all randomness comes from ``rng``."""
+        ...
+
+    def describe(self) -> dict:
+        """JSON-ready facts for the checkpoint: enough to make the same batches again."""
+        ...
+
+
+class Arithmetic:
+    """Sums and differences of operands 0..999.
+
+    Args:
+        spelling: how problems are written.
+        sampler: see :func:`finqa_lab.arithmetic.sampling.draw`.
+        rows: 0 draws new problems for every batch; otherwise the size of a fixed training set.
+        seed: seed of the fixed training set.
+
+    >>> from finqa_lab.arithmetic.formats import FORMATS
+    >>> Arithmetic(FORMATS["reversed"]).batch(np.random.default_rng(0), 256).tokens.shape
+    torch.Size([256, 12])
+    """
+
+    vocabulary = voc.SIZE
+    prompt = PROMPT
+
+    def __init__(self, spelling: Format, sampler: str = "uniform", rows: int = 0, seed: int = 0):
+        self.spelling, self.sampler, self.rows, self.seed = spelling, sampler, rows, seed
+        self.length = spelling.length
+        self.place_rows = PLACE_ROWS if spelling.places else 0
+        self.training_ids = sampling.fixed_set(rows, seed, sampler) if rows else None
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """Problems drawn with replacement, never a held-out one."""
+        if self.training_ids is None:
+            ids = sampling.draw(rng, size, self.sampler)
+        else:
+            ids = self.training_ids[rng.integers(0, len(self.training_ids), size)]
+        return self.rows_of(ids)
+
+    def rows_of(self, ids: np.ndarray) -> Batch:
+        """The rows of given problems with their correct answers."""
+        prompts = self.spelling.encode_prompts(*problems.operands(ids))
+        answer = self.spelling.encode_answers(problems.answers(ids))
+        places = self.spelling.digit_places(prompts)
+        return Batch(
+            torch.from_numpy(np.concatenate([prompts, answer], axis=1)),
+            torch.from_numpy(answer != voc.PAD),
+            None if places is None else torch.from_numpy(places),
+        )
+
+    def describe(self) -> dict:
+        """Facts for the checkpoint."""
+        return {
+            "task": "arithmetic",
+            "format": self.spelling.name,
+            "sampler": self.sampler,
+            "fixed_rows": self.rows,
+            "data_seed": self.seed,
+            "characters": voc.CHARACTERS,
+        }
