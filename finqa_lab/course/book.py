@@ -142,14 +142,15 @@ def toc_pages(toc: Path) -> list[str]:
 
 
 def _sphinx(source: Path, out: Path) -> Path:
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(source), "--path-output", str(out)]
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # it has no __main__
+    command += ["build", str(source), "--path-output", str(out)]
     done = subprocess.run(
         [*command, "-W", "-n", "--keep-going"],
         capture_output=True,
         text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"},
     )
-    log = done.stdout + done.stderr
+    log = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     write_atomic(out / "build.log", log)
     html = out / "_build" / "html"
     warnings = [line for line in log.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]

@@ -118,7 +118,7 @@ class Check:
     why: str
     hint: str
     wrong: list[WrongAnswer] = field(default_factory=list)
-    same: Callable[[Any, Any], bool] = compare.same
+    same: Callable[[Any, Any], bool] | None = None
     call: Callable | None = None
     seconds: float = 5.0
 
@@ -153,7 +153,7 @@ class Check:
         if expected.error is not None or got.error is not None:
             return type(expected.error) is type(got.error)
         try:
-            return bool(self.same(expected.value, got.value))
+            return bool((self.same or compare.same)(expected.value, got.value))
         except Exception:  # a comparison that cannot be made is a difference
             return False
 

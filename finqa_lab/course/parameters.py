@@ -51,7 +51,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """The allowed values in words: ``"int from 1 to 100000"``, ``"one of reversed, plain"``."""
+        """The allowed values in words, such as ``"int, from 1 to 100000"`` or ``"one of reversed, plain"``."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.low is not None:
