@@ -56,7 +56,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     source.mkdir(parents=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("vendor", "vendor.json"))
     if (root / "book" / "vendor").is_dir():
-        shutil.copytree(root / "book" / "vendor", source / "vendor" / "vendor")
+        shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor")
     shutil.copy(root / "_toc.yml", source / "_toc.yml")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config = _merge(_merge(config, _offline()), settings.launch().config())
@@ -78,11 +78,11 @@ def _offline() -> dict:
     """Configuration that takes MathJax and the widget scripts from the book itself."""
     scripts = {"vendor/widgets/require.js": {}, "vendor/widgets/embed-amd.js": {}}
     offline = {
-        "html_extra_path": ["vendor"],
+        "html_extra_path": ["_extra"],
         "mathjax_path": "../vendor/mathjax/tex-mml-chtml.js",
         "nb_ipywidgets_js": {f"../{path}": options for path, options in scripts.items()},
     }
-    return {"exclude_patterns": ["vendor", "book/_generated"], "sphinx": {"config": offline}}
+    return {"exclude_patterns": ["_extra", "book/_generated"], "sphinx": {"config": offline}}
 
 
 def _merge(base: dict, extra: dict) -> dict:

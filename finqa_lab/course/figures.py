@@ -76,7 +76,7 @@ def show_picture(png: bytes, *, caption: str, alt: str) -> None:
         '<figure style="margin: 1em 0">'
         f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" '
         'style="max-width: 100%; background: white">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        f'<figcaption style="color: inherit">{html.escape(caption)}</figcaption></figure>'
     )
     display({"text/html": markup, "text/plain": f"[figure] {caption}\n[alt] {alt}"}, raw=True)
 

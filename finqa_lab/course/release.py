@@ -10,7 +10,7 @@ import nbformat
 from nbgrader import preprocessors
 from traitlets.config import Config
 
-from finqa_lab.course import labs
+from finqa_lab.course import labs, settings
 from finqa_lab.course.normalise import to_text
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
@@ -26,6 +26,16 @@ _STEPS = (
     "ClearMarkScheme",
     "ComputeChecksums",
 )
+_HOSTED = """\
+# A hosted notebook (Colab, for instance) starts without the course: fetch and install it. Elsewhere nothing happens.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("finqa_lab") is None:
+    subprocess.run(["git", "clone", "--depth", "1", "--branch", "{branch}", "{repository}", "course"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-e", "course[compare,serve]"], check=True)
+    sys.path.insert(0, "course")"""
 _MARKER = re.compile(r"(BEGIN|END)\s+(SOLUTION|HIDDEN\s+TESTS?|MARK\s+SCHEME)", re.IGNORECASE)
 _SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
 _HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", re.DOTALL)
@@ -59,6 +69,10 @@ def release_text(lab: str) -> str:
         notebook = student_notebook(solution)
     except (RuntimeError, ValueError) as error:  # a missing END marker, a bad grade_id, ...
         raise CourseError(f"lab {lab} cannot be released: {' '.join(str(error).split())}") from error
+    launch = settings.launch()
+    if launch.repository:
+        source = _HOSTED.format(branch=launch.branch, repository=launch.repository)
+        notebook.cells.insert(1, nbformat.v4.new_code_cell(source, id="hosted-setup"))
     found = leaks(solution, notebook)
     if found:
         raise CourseError(f"lab {lab} cannot be released: {found[0]}; reword that cell")

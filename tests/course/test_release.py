@@ -123,3 +123,13 @@ def test_normalise_rewrites_and_checks(toy_course, capsys):
     assert main(["normalise", "--check"]) == 1
     assert main(["normalise"]) == 0
     assert main(["normalise", "--check"]) == 0
+
+
+def test_a_set_repository_adds_the_cell_that_hosted_notebooks_need(toy_course):
+    folder = toy_course(l01_toy=toy.graded_notebook())
+    assert "hosted-setup" not in release.release_text("01_toy")
+    (folder / "course.yml").write_text("launch: {repository: 'https://git.example.org/c', branch: spring}")
+    made = nbformat.reads(release.release_text("01_toy"), as_version=4)
+    assert made.cells[1].id == "hosted-setup"
+    exec(compile(made.cells[1].source, "hosted-setup", "exec"), {})  # noqa: S102  here the course is installed: nothing happens
+    assert '"--branch", "spring", "https://git.example.org/c"' in made.cells[1].source
