@@ -1,0 +1,75 @@
+"""What the service says about itself: JSON lines for people who look later, counters for machines that look now."""
+
+import asyncio
+import datetime
+import json
+import sys
+import time
+from collections import Counter, deque
+from typing import TextIO
+
+WINDOW = 4096  # latencies kept for the percentiles
+
+
+class JsonLog:
+    """One JSON object a line, ASCII only, so that nothing a client sends can forge a line or steer a terminal.
+
+    Lines of one turn of the event loop are written together: one system call for a batch of requests.
+    """
+
+    def __init__(self, stream: TextIO | None = None):
+        self.stream = stream if stream is not None else sys.stderr
+        self._lines: list[str] = []
+
+    def __call__(self, event: str, level: str = "info", **facts) -> None:
+        """Write ``{"time", "level", "event", **facts}``."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        self._lines.append(json.dumps({"time": now, "level": level, "event": event, **facts}))
+        if len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:  # before or after the event loop
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting; a closed pipe at the other end does not stop the service."""
+        lines, self._lines = self._lines, []
+        if lines:
+            try:
+                self.stream.write("\n".join(lines) + "\n")
+                self.stream.flush()
+            except (OSError, ValueError):
+                pass
+
+
+class Counters:
+    """Requests by path and status, and the latencies of the last :data:`WINDOW` answered predictions."""
+
+    def __init__(self):
+        self.started = time.monotonic()
+        self.requests: Counter = Counter()
+        self.latencies: deque[float] = deque(maxlen=WINDOW)
+
+    def percentile(self, share: float) -> float:
+        """The latency in milliseconds that ``share`` of the recent predictions did not exceed; 0 without any.
+
+        >>> counters = Counters()
+        >>> counters.latencies.extend([1.0, 2.0, 3.0, 4.0])
+        >>> counters.percentile(0.5)
+        2.0
+        """
+        ordered = sorted(self.latencies)
+        return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else 0.0
+
+    def exposition(self, gauges: dict[str, float]) -> str:
+        """All numbers in the text format of Prometheus, version 0.0.4."""
+        lines = ["# TYPE finqa_requests_total counter"]
+        for (path, status), count in sorted(self.requests.items()):
+            lines.append(f'finqa_requests_total{{path="{path}",status="{status}"}} {count}')
+        lines.append("# TYPE finqa_latency_ms summary")
+        for share in (0.5, 0.95, 0.99):
+            lines.append(f'finqa_latency_ms{{quantile="{share}"}} {self.percentile(share):.3f}')
+        for name, value in gauges.items():
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += [f"# TYPE finqa_{name} {kind}", f"finqa_{name} {value:g}"]
+        return "\n".join(lines) + "\n"
