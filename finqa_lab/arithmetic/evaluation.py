@@ -17,6 +17,7 @@ import torch
 
 from finqa_lab.arithmetic import problems
 from finqa_lab.arithmetic.formats import ENDLESS, MALFORMED, Format
+from finqa_lab.arithmetic.tasks import Task
 from finqa_lab.nn.shared_prefix import greedy_shared
 from finqa_lab.nn.transformer import Decoder
 
@@ -32,6 +33,21 @@ def predict(model: Decoder, spelling: Format, ids: np.ndarray) -> np.ndarray:
     places = spelling.digit_places(prompts)
     places = None if places is None else torch.from_numpy(places)
     return greedy_shared(model, torch.from_numpy(prompts), spelling.steps, places).numpy()
+
+
+def exact_match(model: Decoder, task: Task, ids: np.ndarray) -> np.ndarray:
+    """Which problems of any task are answered exactly, boolean (N,), by greedy decode.
+
+    The model writes its own working steps; only the columns of the final answer are compared.
+    """
+    right = np.zeros(len(ids), dtype=bool)
+    skip, steps = task.final - task.prompt, task.length - task.prompt
+    for begin in range(0, len(ids), CHUNK):
+        rows = task.rows_of(ids[begin : begin + CHUNK])
+        written = greedy_shared(model, rows.tokens[:, : task.prompt], steps, rows.places)[:, skip:]
+        agrees = (written == rows.tokens[:, task.final :]) | ~rows.mask[:, skip:]
+        right[begin : begin + CHUNK] = agrees.all(dim=1).numpy()
+    return right
 
 
 def classify(ids: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What is trained: a task gives batches of rows, and says which of their tokens the model must predict.
 
-Everything after this (loss, optimiser, checkpoints, decoding) sees only :class:`Batch` and the attributes of
-:class:`Task`; another kind of arithmetic is another class with the same three attributes and two methods.
+Everything after this (loss, optimiser, checkpoints, decoding) sees only :class:`Batch` and :class:`Task`; another kind
+of arithmetic is another class with the same attributes and methods.
 """
 
 from dataclasses import dataclass
@@ -32,22 +32,34 @@ class Batch:
 
 
 class Task(Protocol):
-    """What the training loop needs to know.
+    """What training and evaluation need to know.
 
     Attributes:
         vocabulary: number of token ids.
         prompt: columns of the prompt; the answer starts at column ``prompt`` in every row.
         length: columns of a row, T.
+        final: first column of the final answer; the columns between ``prompt`` and ``final`` are working steps.
         place_rows: rows of the place table, 0 for none.
+        size: number of problems; their ids are 0..size - 1.
     """
 
     vocabulary: int
     prompt: int
     length: int
+    final: int
     place_rows: int
+    size: int
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """Draw a training batch; all randomness comes from ``rng``."""
+        """Draw a training batch, never a held-out problem; all randomness comes from ``rng``."""
+        ...
+
+    def rows_of(self, ids: np.ndarray) -> Batch:
+        """The rows of given problems, (N,) int64, with their correct answers."""
+        ...
+
+    def held_out(self, ids: np.ndarray) -> np.ndarray:
+        """Which of the problems never enter training, boolean (N,)."""
         ...
 
     def describe(self) -> dict:
@@ -70,7 +82,8 @@ class Arithmetic:
     """
 
     vocabulary = voc.SIZE
-    prompt = PROMPT
+    prompt = final = PROMPT
+    size = problems.SPACE
 
     def __init__(self, spelling: Format, sampler: str = "uniform", rows: int = 0, seed: int = 0):
         self.spelling, self.sampler, self.rows, self.seed = spelling, sampler, rows, seed
@@ -96,6 +109,10 @@ class Arithmetic:
             torch.from_numpy(answer != voc.PAD),
             None if places is None else torch.from_numpy(places),
         )
+
+    def held_out(self, ids: np.ndarray) -> np.ndarray:
+        """The hash split of the problem space."""
+        return problems.held_out(ids)
 
     def describe(self) -> dict:
         """Facts for the checkpoint."""
