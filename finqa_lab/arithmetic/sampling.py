@@ -1,7 +1,8 @@
-"""Which problems a batch holds: uniform over the problems, or over the pairs of operand lengths.
+"""Which problems a batch holds: uniform over the problems, or over lengths of operands or of the answer.
 
 81% of all ordered pairs of operands are 3-digit with 3-digit, and 0.01% are 1-digit with 1-digit. A uniform sample
-therefore hardly ever shows the short ones; a stratified sample shows each pair of lengths equally often.
+therefore hardly ever shows the short ones; a stratified sample shows each pair of lengths equally often. Long
+operands with a short answer (513-499=14) are rare as well: those the sampler over answer lengths shows.
 """
 
 import numpy as np
@@ -16,7 +17,8 @@ from finqa_lab.arithmetic.problems import (
     problem_ids,
 )
 
-SAMPLERS = ("uniform", "stratified", "mixed")
+SAMPLERS = ("uniform", "stratified", "answers", "mixed", "balanced")
+_BLENDS = {"mixed": ("uniform", "stratified"), "balanced": ("uniform", "stratified", "answers")}
 _LOW, _HIGH = np.array([0, 10, 100]), np.array([10, 100, 1000])  # operands of 1, 2 and 3 digits
 _ORDERED = np.array([(m, n) for m in range(3) for n in range(m + 1)])  # length pairs a difference can have
 
@@ -27,21 +29,20 @@ def draw(rng: np.random.Generator, count: int, sampler: str = "uniform") -> np.n
     Args:
         rng: numpy generator; its state is all the state there is, so training can be resumed exactly.
         count: how many.
-        sampler: ``uniform`` over the problems of an operation, ``stratified`` over the pairs of operand lengths, or
-            ``mixed``: half of each.
+        sampler: ``uniform`` over the problems of an operation, ``stratified`` over the pairs of operand lengths,
+            ``answers`` over the lengths of the answer; ``mixed`` is half of each of the first two, ``balanced`` a
+            third of each of the three.
 
     Raises:
         ValueError: for an unknown sampler.
     """
-    if sampler == "uniform":
-        proposal = _uniform
-    elif sampler == "stratified":
-        proposal = _stratified
-    elif sampler == "mixed":
-        half = count // 2
-        return np.concatenate([draw(rng, half, "uniform"), draw(rng, count - half, "stratified")])
-    else:
+    if sampler in _BLENDS:
+        parts = _BLENDS[sampler]
+        counts = [(count * (k + 1)) // len(parts) - (count * k) // len(parts) for k in range(len(parts))]
+        return np.concatenate([draw(rng, n, part) for n, part in zip(counts, parts, strict=True)])
+    if sampler not in _PROPOSALS:
         raise ValueError(f"sampler is {sampler!r}; allowed: {', '.join(SAMPLERS)}")
+    proposal = _PROPOSALS[sampler]
     kept = np.empty(0, dtype=np.int64)
     while len(kept) < count:
         ids = proposal(rng, int(1.25 * (count - len(kept))) + 8)
@@ -64,6 +65,20 @@ def _stratified(rng: np.random.Generator, count: int) -> np.ndarray:
     b = rng.integers(_LOW[lengths[:, 1]], _HIGH[lengths[:, 1]])
     swap = (operation == MINUS) & (a < b)  # within equal lengths only, so the length pair stays as drawn
     return problem_ids(np.where(swap, b, a), operation, np.where(swap, a, b))
+
+
+def _answers(rng: np.random.Generator, count: int) -> np.ndarray:
+    operation = rng.integers(0, 2, count)
+    length = rng.integers(0, np.where(operation == PLUS, 4, 3))
+    result = rng.integers(np.array([0, 10, 100, 1000])[length], np.array([10, 100, 1000, 1999])[length])
+    a = rng.integers(
+        np.where(operation == PLUS, np.maximum(0, result - 999), result),
+        np.where(operation == PLUS, np.minimum(result, 999), 999) + 1,
+    )
+    return problem_ids(a, operation, np.where(operation == PLUS, result - a, a - result))
+
+
+_PROPOSALS = {"uniform": _uniform, "stratified": _stratified, "answers": _answers}
 
 
 def fixed_set(size: int, seed: int, sampler: str = "uniform") -> np.ndarray:

@@ -97,7 +97,23 @@ def test_fixed_set_is_distinct_seeded_and_never_held_out(sampler):
 
 
 def test_unknown_sampler_and_impossible_set():
-    with pytest.raises(ValueError, match="allowed: uniform, stratified, mixed"):
-        sampling.draw(np.random.default_rng(0), 5, "balanced")
+    with pytest.raises(ValueError, match="allowed: uniform, stratified, answers, mixed, balanced"):
+        sampling.draw(np.random.default_rng(0), 5, "alphabetical")
     with pytest.raises(ValueError, match="1 to 750250"):
         sampling.fixed_set(SPACE, 0)
+
+
+def test_answer_sampler_shows_each_answer_length_equally_often():
+    ids = sampling.draw(np.random.default_rng(0), 60_000, "answers")
+    length = np.char.str_len(problems.answers(ids).astype(str))
+    for digits in (1, 2, 3, 4):
+        assert (length[ids < problems.SUMS] == digits).mean() == pytest.approx(1 / 4, rel=0.09)
+    for digits in (1, 2, 3):
+        assert (length[ids >= problems.SUMS] == digits).mean() == pytest.approx(1 / 3, rel=0.06)
+
+
+def test_blends_hold_equal_parts():
+    ids = sampling.draw(np.random.default_rng(0), 300, "balanced")
+    apart = np.random.default_rng(0)
+    parts = [sampling.draw(apart, 100, name) for name in ("uniform", "stratified", "answers")]
+    assert np.array_equal(ids, np.concatenate(parts))
