@@ -34,6 +34,7 @@ def serve(settings: Settings, registry: Registry, load=None) -> int:
         log_level="critical",  # the service writes its own lines
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on the client's address, so no header is believed
         timeout_graceful_shutdown=max(1, round(settings.drain)),
         timeout_keep_alive=30,
     )
