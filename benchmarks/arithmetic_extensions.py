@@ -2,12 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/arithmetic_extensions.py [--only NAME ...] [--seed 0] [--scale 1.0]
 
-Every model is trained on one thread with problems drawn on the fly, a tenth of them held out by hash. ``CPU s`` is training
-alone. ``--scale 0.1`` shortens every training to a tenth, to see it run.
+Every model is trained on one thread with problems drawn on the fly, a tenth of them held out by hash. ``cpu_s`` is
+training alone. ``--scale 0.1`` shortens every training to a tenth, to see it run.
 """
 
 import argparse
 import json
+import sys
 import time
 
 import numpy as np
@@ -31,7 +32,7 @@ from finqa_lab.nn.transformer import Decoder
 def fit(task, config: DecoderConfig, plan: Optimisation, seed: int, label: str):
     """Train a decoder of the given shape; returns the run."""
     run = start_run(task, Decoder(config, seed=seed), plan, seed)
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         line = bar.add_task(label, total=plan.steps)
         train(task, run, plan, on_step=lambda _: bar.advance(line))
     return run
@@ -55,9 +56,9 @@ def signed(seed: int, scale: float) -> list[dict]:
 def division(seed: int, scale: float) -> list[dict]:
     """Quotient and remainder; asked for a sample of 50,000 pairs and apart for small divisors."""
     rows = []
-    for scratchpad, steps in ((False, 4000), (True, 5000)):
+    for scratchpad, steps, batch in ((False, 4000, 256), (True, 3000, 128)):
         task = Division(scratchpad)
-        run = fit(task, shape(task, 64, 3), flat(steps * scale), seed, task.name)
+        run = fit(task, shape(task, 64, 3), flat(steps * scale, batch), seed, task.name)
         rng = np.random.default_rng([seed, 3])
         uniform = rng.integers(0, task.space, 50_000)
         small = rng.integers(0, 1000, 20_000) * DIVISORS + rng.integers(1, 100, 20_000) - 1
@@ -106,10 +107,10 @@ def oversampling(seed: int, scale: float) -> list[dict]:
     return rows
 
 
-def flat(steps: float) -> Optimisation:
+def flat(steps: float, batch: int = 256) -> Optimisation:
     """AdamW, warm-up, flat, linear decay over the last 40%."""
     steps = max(2, round(steps))
-    return Optimisation(steps, batch=256, lr=4e-3, schedule="flat", warmup=min(100, steps // 2))
+    return Optimisation(steps, batch=batch, lr=4e-3, schedule="flat", warmup=min(100, steps // 2))
 
 
 def row(task, run, found) -> dict:

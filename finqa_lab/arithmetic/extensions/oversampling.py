@@ -1,7 +1,7 @@
 """Hard-case oversampling: long carry chains are rare, so show them more often.
 
-Of all sums, 14% have a carry chain over all three places and 25% one over two; of the differences, 22% have a borrow over
-two places and none over three (counted over the whole space). A batch drawn uniformly spends most of its rows on
+Of all sums, 14% have a carry chain over all three places and 25% one over two; of the differences, 22% have a borrow
+over two places and none over three (counted over the whole space). A batch drawn uniformly spends most of its rows on
 problems that the model has long solved. Here a share of every batch is drawn among those whose longest chain has at
 least two places.
 """
