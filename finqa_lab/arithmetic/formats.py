@@ -6,6 +6,7 @@ format       951 + 11 is written    what is particular
 reversed     ``951+011=2690``       operands padded to 3 digits; answer padded to 4, units first
 plain        ``951+011=0962``       the same, answer in the usual order
 text         ``951+11=962$``        no padding inside; ``$`` ends the answer; ``_`` fills the left of a batch row
+text_units   ``951+11=269$``        unpadded text with the answer units first
 text_places  ``951+11=962$``        the same text; digits also carry the embedding of their place
 ===========  =====================  ======================================================================
 """
@@ -146,6 +147,7 @@ FORMATS = {
         Format("reversed", padded=True, reverse=True),
         Format("plain", padded=True, reverse=False),
         Format("text", padded=False, reverse=False),
+        Format("text_units", padded=False, reverse=True),
         Format("text_places", padded=False, reverse=False, places=True),
     )
 }

@@ -113,7 +113,7 @@ RECIPES = {
         Recipe("small", "reversed", 32, 2, 2, 128, Optimisation(3000, lr=8e-3)),
         Recipe("tiny", "reversed", 16, 2, 2, 64, Optimisation(4000, lr=1e-2)),
         Recipe("plain", "plain", 64, 3, 4, 256, _MUON),
-        Recipe("text", "text_places", 64, 4, 4, 256, dataclasses.replace(_MUON, steps=3000), sampler="mixed"),
+        Recipe("text", "text_places", 64, 3, 4, 256, dataclasses.replace(_MUON, steps=5000), sampler="balanced"),
     )
 }
 

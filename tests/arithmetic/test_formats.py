@@ -19,7 +19,8 @@ def spelled(name: str, problem: int) -> str:
         return f"{a:03d}{sign}{b:03d}={value:04d}"[:8] + f"{value:04d}"[::-1]
     if name == "plain":
         return f"{a:03d}{sign}{b:03d}={value:04d}"
-    return f"{a}{sign}{b}=".rjust(8, "_") + f"{value}$".ljust(5, "_")
+    digits = str(value)[::-1] if name == "text_units" else str(value)
+    return f"{a}{sign}{b}=".rjust(8, "_") + f"{digits}$".ljust(5, "_")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -62,6 +63,9 @@ def answer(name: str, text: str) -> int:
         ("text", "9+2$_", MALFORMED),
         ("text", "96299", ENDLESS),
         ("text", "____+", ENDLESS),
+        ("text_units", "269$_", 962),
+        ("text_units", "0$___", 0),
+        ("text_units", "690$_", MALFORMED),
         ("plain", "0962", 962),
         ("plain", "09=2", MALFORMED),
         ("reversed", "2690", 962),
@@ -83,7 +87,7 @@ def test_places_follow_from_the_text():
 
 def test_names():
     assert named("plain") is FORMATS["plain"]
-    with pytest.raises(CourseError, match="choose one of: reversed, plain, text, text_places"):
+    with pytest.raises(CourseError, match="choose one of: reversed, plain, text, text_units, text_places"):
         named("roman")
     with pytest.raises(ValueError, match="'x' is not in the vocabulary"):
         voc.encode("9x1")
