@@ -13,15 +13,16 @@ def add_parser(subparsers) -> None:
     listing = actions.add_parser("list", help="all versions with their metrics; the serving one is marked")
     add = actions.add_parser("add", help="copy a checkpoint folder into the registry")
     add.add_argument("checkpoint", type=Path, help="folder with config.json and model.safetensors")
-    add.add_argument("--metrics", type=Path, metavar="FILE.json", help="measured figures, an object of numbers")
-    add.add_argument("--data", type=Path, metavar="FILE", help="training data, of which the hash is noted")
+    add.add_argument("--metrics", type=Path, metavar="FILE.json", help="measured figures; default: the checkpoint's")
+    add.add_argument("--data", type=Path, metavar="FILE", help="training data to note the hash of")
     add.add_argument("--note", default="", help="free text for the card")
     add.add_argument("--promote", action="store_true", help="let it serve at once")
+    add.add_argument("--export", action="store_true", help="export its graph now: serving then needs no torch")
     promote = actions.add_parser("promote", help="let a version serve; a running server follows by itself")
     promote.add_argument("version", help="id, or its first characters")
     rollback = actions.add_parser("rollback", help="let the version serve that served before")
     for action, run_action in ((listing, _list), (add, _add), (promote, _promote), (rollback, _rollback)):
-        action.add_argument("--registry", type=Path, metavar="DIR", help="folder; default below the course's home folder")
+        action.add_argument("--registry", type=Path, metavar="DIR", help="folder; default in the course's home")
         action.add_argument("--json", action="store_true", help="print JSON")
         action.set_defaults(run=run, run_action=run_action)
 
@@ -54,14 +55,22 @@ def _list(args, registry, promotion) -> int:
 
 
 def _add(args, registry, promotion) -> int:
+    from finqa_lab.arithmetic.service.defaults import recorded_facts
+    from finqa_lab.arithmetic.service.registry import read_checkpoint
     from finqa_lab.files import read_json, sha256_file
 
-    metrics = read_json(args.metrics, "the metrics file") if args.metrics else {}
+    read_checkpoint(args.checkpoint)  # the sentence about a bad folder comes before any other
+    metrics, data_hash = recorded_facts(args.checkpoint)
+    metrics = read_json(args.metrics, "the metrics file") if args.metrics else metrics
     if not isinstance(metrics, dict) or not all(isinstance(value, int | float) for value in metrics.values()):
         raise CourseError(f"{args.metrics} is not an object of numbers, like {{\"wrong\": 0}}")
     if args.data and not args.data.is_file():
         raise CourseError(f"the training data {args.data} are not a file; give the file that the model was trained on")
-    version = registry.add(args.checkpoint, metrics, sha256_file(args.data) if args.data else "", args.note)
+    version = registry.add(args.checkpoint, metrics, sha256_file(args.data) if args.data else data_hash, args.note)
+    if args.export:
+        from finqa_lab.arithmetic.service.graphs import load_engine
+
+        load_engine(registry, version)
     if args.promote:
         promotion.promote(version)
     return _say(args, version, "promoted" if args.promote else "added")

@@ -119,7 +119,8 @@ def running(registry: Registry, log: Path, engine="onnx", delay=0.0, wait=True, 
 def main(arguments: dict) -> int:
     """In the subprocess."""
 
-    def fake(_, version):
+    def fake(registry, version):
+        registry.verify(version)  # as the real loader does
         return FakeEngine(version, arguments["delay"])
 
     load = fake if arguments["engine"] == "fake" else None

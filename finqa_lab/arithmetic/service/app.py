@@ -72,6 +72,7 @@ def make_app(
             "promotion_problem": live.trouble if live.engine else None,
             "uptime_s": round(time.monotonic() - counters.started, 3),
             "queue_depth": batcher.depth,
+            "decoding": batcher.decoding,
             "queue_limit": settings.queue,
         }
         return JSONResponse(report, 503 if trouble else 200)

@@ -63,6 +63,7 @@ class Batcher:
     def __init__(self, max_batch: int = 64, limit: int = 1024, timeout: float = 5.0):
         self.max_batch, self.limit, self.timeout = max_batch, limit, timeout
         self.decodes = self.decoded = self.failures = 0
+        self.decoding = 0  # problems in the decode that is running
         self._waiting: deque[tuple[Job, int]] = deque()
         self._busy_since: float | None = None
         self._seconds = 0.001  # of a recent decode, for Retry-After
@@ -137,7 +138,7 @@ class Batcher:
                 continue
             batch.append((job, index))
         if batch:
-            self._busy_since = now
+            self._busy_since, self.decoding = now, len(batch)
             self._work.put(batch)
 
     def _run(self) -> None:
@@ -159,7 +160,7 @@ class Batcher:
         """In the event loop: keep the worker busy first, then hand out the answers."""
         now = time.monotonic()
         self._seconds = 0.8 * self._seconds + 0.2 * (now - (self._busy_since or now))
-        self._busy_since = None
+        self._busy_since, self.decoding = None, 0
         self._dispatch()
         self.decodes += 1
         if isinstance(result, BaseException):

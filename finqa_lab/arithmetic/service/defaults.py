@@ -5,9 +5,9 @@ from pathlib import Path
 
 from finqa_lab.arithmetic.service.promotion import Promotion
 from finqa_lab.arithmetic.service.registry import CONFIG_FILE, WEIGHTS_FILE, Registry
-from finqa_lab.files import data_path, data_root, home, read_json
+from finqa_lab.files import data_path, data_root, home, read_json, sha256_bytes
 
-SHIPPED = "arithmetic"  # folder below data/
+SHIPPED = "models/arithmetic"  # folder below data/
 
 
 def default_registry_folder() -> Path:
@@ -26,10 +26,22 @@ def default_registry() -> Registry:
     registry = Registry(default_registry_folder())
     promotion = Promotion(registry)
     if promotion.current() is None and (folder := shipped_checkpoint()) is not None:
-        recorded = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("metadata", {}).get("metrics")
-        numbers = {name: value for name, value in (recorded or {}).items() if isinstance(value, int | float)}
-        promotion.promote(registry.add(folder, numbers, note="shipped with the course"))
+        promotion.promote(registry.add(folder, *recorded_facts(folder), note="shipped with the course"))
     return registry
+
+
+def recorded_facts(checkpoint: Path) -> tuple[dict, str]:
+    """What the training wrote into a checkpoint: its measured numbers, and a hash of the description of its data.
+
+    The data of most recipes are drawn while training, so there is no file to hash: the description (which problems, how
+    sampled, which seed) determines them. ("" when there is none.)
+    """
+    record = read_json(checkpoint / CONFIG_FILE, "the checkpoint's config")
+    metadata = (record.get("metadata") if isinstance(record, dict) else None) or {}
+    evaluation, data = metadata.get("evaluation") or {}, metadata.get("data")
+    metrics = {name: value for name, value in evaluation.items() if isinstance(value, int | float)}
+    description = json.dumps([data, metadata.get("seed")], sort_keys=True).encode()
+    return metrics, sha256_bytes(description) if data else ""
 
 
 def shipped_checkpoint() -> Path | None:
@@ -40,8 +52,7 @@ def shipped_checkpoint() -> Path | None:
     """
     manifest = data_root() / "manifest.json"
     files = read_json(manifest, "the data manifest")["files"] if manifest.exists() else {}
-    configs = sorted(name for name in files if name.startswith(f"{SHIPPED}/") and name.endswith(f"/{CONFIG_FILE}"))
-    if not configs:
+    if f"{SHIPPED}/{CONFIG_FILE}" not in files:
         return None
-    data_path(configs[0].removesuffix(CONFIG_FILE) + WEIGHTS_FILE)
-    return data_path(configs[0]).parent
+    data_path(f"{SHIPPED}/{WEIGHTS_FILE}")
+    return data_path(f"{SHIPPED}/{CONFIG_FILE}").parent

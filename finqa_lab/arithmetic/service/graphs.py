@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from finqa_lab.arithmetic import vocabulary as voc
 from finqa_lab.arithmetic.formats import Format, named
 from finqa_lab.arithmetic.problems import SPACE, operands, problem_ids
 from finqa_lab.arithmetic.service.engine import OnnxEngine
@@ -82,6 +83,8 @@ def _export(folder: Path, spelling: Format, version: str) -> bytes:
     from finqa_lab.nn.checkpoint import load_checkpoint
 
     model, _ = load_checkpoint(folder)
+    if model.config.vocabulary != voc.SIZE or bool(model.config.places) != spelling.places:
+        raise CourseError(f"the checkpoint in {folder} does not fit the format '{spelling.name}'; train it again")
     graph = export_greedy(model, PROMPT, spelling.steps)
     engine = OnnxEngine(graph, spelling, version)
     different = disagreements(model, engine, trial_problems(TRIALS))
