@@ -63,7 +63,7 @@ def test_equal_to_pytorch_on_20000_problems_of_each_format(name, changes):
 def test_exactly_equal_to_pytorch_for_the_shipped_checkpoint():
     folder = shipped_checkpoint()
     if folder is None:
-        pytest.fail("no checkpoint is shipped below data/arithmetic")
+        pytest.fail("no checkpoint is shipped in data/models/arithmetic")
     model, spelling = load_checkpoint(folder)[0], spelling_of(folder)
     assert disagreements(model, engine_of(model, spelling), trial_problems(20_000), tie=0) == 0
 
