@@ -9,6 +9,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import data_path
 from finqa_lab.text import CharacterTokenizer
 from finqa_lab.text.corpus import HELD_OUT, TRAIN, companies, documents
+from finqa_lab.text.general import END, general_tokenizer
 
 
 def test_round_trip():
@@ -44,3 +45,8 @@ def test_companies_have_their_own_tickers():
 def test_importing_the_room_does_not_import_torch():
     code = "import sys, finqa_lab.text; sys.exit('torch' in sys.modules or 'tokenizers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_general_tokenizer_is_what_the_manifest_says():
+    general = general_tokenizer()
+    assert general.vocab_size == 4000 and general.specials == {END: 3999} and not general.whole_words
