@@ -23,7 +23,7 @@ def make_app(
     load: Callable[[Registry, str], Engine] | None = None,
     log: JsonLog | None = None,
 ):
-    """The FastAPI application.
+    """The ASGI application: FastAPI behind the gate.
 
     Args:
         settings: limits and key.
@@ -59,8 +59,10 @@ def make_app(
         log.flush()
 
     app = FastAPI(title="The arithmetic transformer", lifespan=lifespan, docs_url=None, redoc_url=None)
-    for path, many in (("/predict", False), ("/predict/batch", True)):
-        app.router.routes.append(Route(path, Predict(settings, live, batcher, many), methods=["POST"]))
+    predictions = {"/predict": Predict(settings, live, batcher, False)}
+    predictions["/predict/batch"] = Predict(settings, live, batcher, True)
+    for path, endpoint in predictions.items():  # for the router's 405; POST does not come this far
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -95,6 +97,4 @@ def make_app(
         raise Refusal(error.status_code, reason, str(error.detail), mend, headers=headers)
 
     app.openapi = lambda: schema(settings)
-    app.add_middleware(Gate, log=log, counters=counters, api_key=settings.api_key)
-    app.state.batcher, app.state.live = batcher, live
-    return app
+    return Gate(app, predictions, log, counters, settings.api_key)

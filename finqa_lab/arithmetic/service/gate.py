@@ -35,13 +35,15 @@ class Gate:
 
     Args:
         app: the application inside.
+        direct: path -> ASGI application for POST requests that need nothing of ``app``: passing its middleware and
+            router by saves about a fifth of the CPU time of a prediction.
         log: where the lines go.
         counters: where the numbers go.
         api_key: secret that must come as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``, or None.
     """
 
-    def __init__(self, app, log: JsonLog, counters: Counters, api_key: str | None = None):
-        self.app, self.log, self.counters = app, log, counters
+    def __init__(self, app, direct: dict, log: JsonLog, counters: Counters, api_key: str | None = None):
+        self.app, self.direct, self.log, self.counters = app, direct, log, counters
         self.key = api_key.encode() if api_key else None
         self.prefix, self.count = secrets.token_hex(4), 0
 
@@ -63,7 +65,8 @@ class Gate:
         try:
             if self.key is not None and scope["path"] not in OPEN_PATHS:
                 self._check_key(scope["headers"])
-            await self.app(scope, receive, counted_send)
+            direct = self.direct.get(scope["path"]) if scope["method"] == "POST" else None
+            await (direct or self.app)(scope, receive, counted_send)
         except Refusal as refusal:
             exchange.reason = refusal.reason
             error = {**refusal.error, "request_id": exchange.request_id}
