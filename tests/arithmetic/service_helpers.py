@@ -18,15 +18,15 @@ from finqa_lab.arithmetic.service.settings import Settings
 
 
 class FakeEngine:
-    """Calculates exactly, after ``delay`` seconds; a problem with the operand 13 raises."""
+    """Calculates exactly, after ``delay`` seconds; a problem that starts with ``unlucky`` raises."""
 
-    def __init__(self, version="fake", delay=0.0):
-        self.version, self.delay, self.batches = version, delay, []
+    def __init__(self, version="fake", delay=0.0, unlucky=13):
+        self.version, self.delay, self.unlucky, self.batches = version, delay, unlucky, []
 
     def answer(self, problems):
         self.batches.append(len(problems))
         time.sleep(self.delay)
-        if any(problem.left == 13 for problem in problems):
+        if any(problem.left == self.unlucky for problem in problems):
             raise ArithmeticError("unlucky")
         values = [p.left + p.right if p.operator == "+" else p.left - p.right for p in problems]
         return [Answer(value, str(value)) for value in values]

@@ -26,7 +26,7 @@ def client(tmp_path_factory):
     registry = Registry(tmp_path_factory.mktemp("service") / "registry")
     Promotion(registry).promote(fake_version(registry, 1))
     log = JsonLog(io.StringIO())
-    app = make_app(Settings(), registry, lambda _, version: FakeEngine(version), log)
+    app = make_app(Settings(), registry, lambda _, version: FakeEngine(version, unlucky=None), log)
     with TestClient(app) as client:
         client.log = log.stream
         yield client

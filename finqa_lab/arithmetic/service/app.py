@@ -8,7 +8,6 @@ from finqa_lab.arithmetic.service.batching import Batcher
 from finqa_lab.arithmetic.service.engine import Engine
 from finqa_lab.arithmetic.service.gate import Gate
 from finqa_lab.arithmetic.service.live import LiveEngine
-from finqa_lab.arithmetic.service.messages import Refusal
 from finqa_lab.arithmetic.service.openapi import schema
 from finqa_lab.arithmetic.service.predict import Predict
 from finqa_lab.arithmetic.service.registry import Registry
@@ -90,11 +89,13 @@ def make_app(
         return PlainTextResponse(counters.exposition(gauges), media_type="text/plain; version=0.0.4")
 
     @app.exception_handler(HTTPException)
-    async def refuse(_, error: HTTPException):
-        reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+    async def refuse(request, error: HTTPException) -> JSONResponse:
+        exchange = request.scope["exchange"]
+        exchange.reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
         mend = "POST /predict or /predict/batch, GET /health, /metrics or /openapi.json"
-        headers = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
-        raise Refusal(error.status_code, reason, str(error.detail), mend, headers=headers)
+        refusal = {"reason": exchange.reason, "message": str(error.detail), "mend": mend}
+        body = {"error": refusal | {"request_id": exchange.request_id}}
+        return JSONResponse(body, error.status_code, headers=error.headers)
 
     app.openapi = lambda: schema(settings)
     return Gate(app, predictions, log, counters, settings.api_key)
