@@ -109,7 +109,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("main", "reversed", 64, 2, 4, 256, Optimisation(1500), sampler="mixed"),
-        Recipe("fixed", "reversed", 64, 2, 4, 256, Optimisation(1500), sampler="mixed", rows=FIXED_ROWS),
+        Recipe("fixed", "reversed", 64, 2, 4, 256, Optimisation(2000), sampler="balanced", rows=FIXED_ROWS),
         Recipe("small", "reversed", 32, 2, 2, 128, Optimisation(3000, lr=8e-3)),
         Recipe("tiny", "reversed", 16, 2, 2, 64, Optimisation(4000, lr=1e-2)),
         Recipe("plain", "plain", 64, 3, 4, 256, _MUON),
