@@ -13,6 +13,7 @@ from finqa_lab.arithmetic.extensions.division import Division
 from finqa_lab.arithmetic.extensions.lengths import LARGEST_OFFSET, LongSums, exact_by_length
 from finqa_lab.arithmetic.extensions.oversampling import Oversampled, is_hard
 from finqa_lab.arithmetic.extensions.signed import SignedDifference
+from finqa_lab.arithmetic.extensions.studies import STUDIES
 from finqa_lab.arithmetic.formats import FORMATS
 from finqa_lab.arithmetic.hashing import chosen_by_hash
 from finqa_lab.arithmetic.recipes import Optimisation
@@ -146,3 +147,13 @@ def test_the_shared_loop_learns_a_signed_difference():
     plan = Optimisation(80, batch=64, lr=8e-3, schedule="flat", warmup=10)
     run = train(task, start_run(task, Decoder(config, seed=0), plan, 0), plan)
     assert np.mean(run.losses[-10:]) < 0.8 * np.mean(run.losses[:10])
+
+
+@pytest.mark.parametrize("name, models", [("signed", 2), ("division", 4), ("lengths", 20), ("oversampling", 3)])
+def test_every_study_runs_shortened_and_its_counts_fit_together(name, models):
+    rows = STUDIES[name](seed=0, scale=0.002, share=0.002)
+    assert len(rows) == models
+    for row in rows:
+        assert 0 <= row.wrong <= row.asked_count and row.held_out_wrong <= row.held_out_asked <= row.asked_count
+        assert row.held_out_wrong <= row.wrong and row.exact == 1 - row.wrong / row.asked_count
+        assert row.parameters > 100_000 and row.cpu_seconds > 0
