@@ -105,10 +105,15 @@ def _viterbi_cases(rng: random.Random) -> Iterator[Case]:
     )
     yield Case("aaab", {"a": -0.6, "b": -3.0, "ab": -1.0, "aa": -2.5, "aaa": -1.9})
     for size in range(4, 9):
-        scores = {
-            "".join(p): -rng.uniform(1, 6) for n in (1, 2, 3) for p in itertools.product("ab", repeat=n)
-        }
-        yield Case("".join(rng.choices("ab", k=size)), scores)
+        scores = {"".join(p): -rng.uniform(1, 6) for n in (1, 2, 3) for p in itertools.product("ab", repeat=n)}
+        words = ("".join(rng.choices("ab", k=size)) for _ in itertools.count())
+        yield Case(next(word for word in words if _has_one_best(word, scores)), scores)
+
+
+def _has_one_best(word: str, log_p) -> bool:
+    """Whether the best segmentation is the only one: 'b|bb' and 'bb|b' always tie, and either would be right."""
+    totals = sorted((_total(pieces, log_p) for pieces in _segmentations(word, log_p)), reverse=True)
+    return totals[0] - totals[1] > 1e-6
 
 
 register(
