@@ -244,11 +244,14 @@ def report(results: dict, sizes: dict, rates: dict, trained: bool, alike: int) -
             figures = f"{row['p50_ms']:>9.2f}{row['p95_ms']:>9.2f}{row['per_s']:>9.0f}{row['cpu_ms']:>12.3f}"
             print(f"{system:<16}{sizes[system]:>11,}{concurrency:>7}{figures}")
     ratios = {other: round(results["ours"][16]["per_s"] / results[other][16]["per_s"], 1) for other in SYSTEMS[1:]}
+    cpu = {other: round(results[other][16]["cpu_ms"] / results["ours"][16]["cpu_ms"], 1) for other in SYSTEMS[1:]}
     print(f"requests/s at 16: ours {ratios['plain']}x plain, {ratios['reference size']}x reference size")
+    print(f"server CPU per request at 16: plain {cpu['plain']}x ours, reference size {cpu['reference size']}x ours")
     print(f"p50 at 1: {results['ours'][1]['p50_ms']:.2f} ms; the reference claims {CLAIM_MS} ms for itself")
     print("answers per CPU-second in process: " + ", ".join(f"batch {b}: {rate:,}" for b, rate in rates.items()))
     print(f"ours and plain gave the same answer to {alike} of 128 problems")
     line = {"benchmark": "arithmetic_service", "results": results, "parameters": sizes, "ratio_at_16": ratios}
+    line["cpu_ratio_at_16"] = cpu
     print(json.dumps(line | {"answers_per_cpu_s": rates, "trained_weights": trained, "same_answers_of_128": alike}))
 
 

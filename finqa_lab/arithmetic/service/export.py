@@ -2,10 +2,9 @@
 
 A tiny model spends its time between operations, not in them: an eager decode is some hundreds of small kernels, each
 called through Python. The loop has a fixed number of steps, so it is unrolled when traced, and one call of ONNX Runtime
-goes from prompt tokens to answer tokens. Of the variants tried these are kept: a key/value cache inside the graph (half
-the time at batch 64, no loss at batch 1); queries, keys and values in one product; RMSNorm written out with its gain, a
-pattern that the runtime fuses into one node. Folding the gain into the next matrix breaks that fusion and was slower; a
-table of the first layer's projections for every (position, token) saved 5% and was not worth its code.
+goes from prompt tokens to answer tokens. Three choices: a key/value cache inside the graph (eleven positions
+are computed instead of 38); queries, keys and values in one product; RMSNorm written out with its gain, a pattern that
+the runtime fuses into one node, and that folding the gain into the next matrix would break.
 """
 
 import io

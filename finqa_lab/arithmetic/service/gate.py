@@ -36,7 +36,7 @@ class Gate:
     Args:
         app: the application inside.
         direct: path -> ASGI application for POST requests that need nothing of ``app``: passing its middleware and
-            router by saves about a fifth of the CPU time of a prediction.
+            router by saves a good part of the CPU time of a prediction.
         log: where the lines go.
         counters: where the numbers go.
         api_key: secret that must come as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``, or None.
