@@ -3,7 +3,7 @@
 A graph costs a second of torch to make and a few milliseconds to load; with a graph in the registry the server starts
 without importing torch at all. The cache is one file, ``graph.onnx``, whose metadata name the version, the exporter's
 revision and the hash of everything else in the file; when any of these does not fit, the graph is made again from the
-weights. Before a graph is kept, it answers :data:`TRIALS` random problems and the edges of the range exactly as PyTorch
+weights. Before a graph is kept, it answers ``TRIALS`` random problems and the edges of the range exactly as PyTorch
 does.
 """
 

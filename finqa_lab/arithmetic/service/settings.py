@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def largest_request(self) -> int:
-        """Problems in one request, at most: what does not fit the queue could never be admitted."""
+        """Most problems in one request; what does not fit the queue could never be admitted."""
         return min(self.batch_cap, self.queue)
 
     @property

@@ -43,7 +43,7 @@ class JsonLog:
 
 
 class Counters:
-    """Requests by path and status, and the latencies of the last :data:`WINDOW` answered predictions."""
+    """Requests by path and status, and the latencies of the last ``WINDOW`` answered predictions."""
 
     def __init__(self):
         self.started = time.monotonic()
