@@ -9,7 +9,7 @@ policy     rule                                       ``1234567``
 =========  =========================================  ==============
 ``left``   groups of three from the left (GPT-4)      123 456 7
 ``right``  groups of three from the right             1 234 567
-``single`` one digit a word (Llama)                   1 2 3 4 5 6 7
+``single`` one digit a word (Llama 2)                 1 2 3 4 5 6 7
 ``whole``  the number is one word                     1234567
 =========  =========================================  ==============
 
