@@ -23,7 +23,7 @@ from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.generate import greedy
 from finqa_lab.nn.transformer import Decoder
 
-SHAPES = [{}, {"kv_heads": 2}, {"mlp": "swiglu"}, {"positions": "none", "layers": 1}]
+SHAPES = [{"kv_heads": 2}, {"mlp": "swiglu"}, {"positions": "none", "layers": 1}]
 
 
 def decoder(spelling, seed=3, **changes) -> Decoder:
@@ -54,10 +54,16 @@ def add(registry, name="reversed", **changes) -> str:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("changes", SHAPES, ids=str)
-def test_equal_to_pytorch_on_20000_problems_of_each_format(name, changes):
-    model = decoder(FORMATS[name], **changes)
+def test_equal_to_pytorch_on_20000_problems_of_each_format(name):
+    model = decoder(FORMATS[name])
     assert disagreements(model, engine_of(model, FORMATS[name]), trial_problems(20_000)) == 0
+
+
+@pytest.mark.parametrize("name", ["reversed", "text_places"])
+@pytest.mark.parametrize("changes", SHAPES, ids=str)
+def test_equal_to_pytorch_for_other_shapes(name, changes):
+    model = decoder(FORMATS[name], **changes)
+    assert disagreements(model, engine_of(model, FORMATS[name]), trial_problems(3000)) == 0
 
 
 def test_exactly_equal_to_pytorch_for_the_shipped_checkpoint():

@@ -246,6 +246,13 @@ def test_a_request_that_waits_too_long_and_a_client_that_leaves(promoted, tmp_pa
         assert server.predict("1+1")[0] == 200
 
 
+def test_control_c_ends_as_cleanly(promoted, tmp_path):
+    with running(promoted, tmp_path / "log", engine="fake") as server:
+        assert server.predict("1+1")[0] == 200
+        assert server.stop(signal.SIGINT) == 0
+    assert server.lines("stopped")[0]["drained"] is True
+
+
 def test_listening_beyond_the_machine_is_announced(promoted, tmp_path):
     with running(promoted, tmp_path / "log", engine="fake", host="0.0.0.0") as server:
         warning = server.wait_for("exposed")

@@ -39,10 +39,14 @@ def serve(settings: Settings, registry: Registry, load=None) -> int:
         timeout_keep_alive=30,
     )
     # uvicorn raises the signal again once it has stopped; with this the process then ends with status 0, not by it.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     server = uvicorn.Server(config)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0 if server.started else 1
 
 
@@ -59,5 +63,4 @@ def _listen(settings: Settings) -> socket.socket:
         raise CourseError(
             f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; choose another --port"
         ) from error
-    listener.set_inheritable(True)
     return listener
