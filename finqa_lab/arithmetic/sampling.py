@@ -23,8 +23,10 @@ _LOW, _HIGH = np.array([0, 10, 100]), np.array([10, 100, 1000])  # operands of 1
 _ORDERED = np.array([(m, n) for m in range(3) for n in range(m + 1)])  # length pairs a difference can have
 
 
-def draw(rng: np.random.Generator, count: int, sampler: str = "uniform") -> np.ndarray:
-    """Ids of ``count`` training problems, int64, with replacement, half per operation, none held out.
+def draw(
+    rng: np.random.Generator, count: int, sampler: str = "uniform", everything: bool = False
+) -> np.ndarray:
+    """Ids of ``count`` problems, int64, with replacement, half per operation, by default none of them held out.
 
     Args:
         rng: numpy generator; its state is all the state there is, so training can be resumed exactly.
@@ -32,6 +34,7 @@ def draw(rng: np.random.Generator, count: int, sampler: str = "uniform") -> np.n
         sampler: ``uniform`` over the problems of an operation, ``stratified`` over the pairs of operand lengths,
             ``answers`` over the lengths of the answer; ``mixed`` is half of each of the first two, ``balanced`` a
             third of each of the three.
+        everything: draw held-out problems as well (for evaluation only).
 
     Raises:
         ValueError: for an unknown sampler.
@@ -39,14 +42,14 @@ def draw(rng: np.random.Generator, count: int, sampler: str = "uniform") -> np.n
     if sampler in _BLENDS:
         parts = _BLENDS[sampler]
         counts = [(count * (k + 1)) // len(parts) - (count * k) // len(parts) for k in range(len(parts))]
-        return np.concatenate([draw(rng, n, part) for n, part in zip(counts, parts, strict=True)])
+        return np.concatenate([draw(rng, n, part, everything) for n, part in zip(counts, parts, strict=True)])
     if sampler not in _PROPOSALS:
         raise ValueError(f"sampler is {sampler!r}; allowed: {', '.join(SAMPLERS)}")
     proposal = _PROPOSALS[sampler]
     kept = np.empty(0, dtype=np.int64)
     while len(kept) < count:
         ids = proposal(rng, int(1.25 * (count - len(kept))) + 8)
-        kept = np.concatenate([kept, ids[~held_out(ids)]])
+        kept = np.concatenate([kept, ids if everything else ids[~held_out(ids)]])
     return kept[:count]
 
 

@@ -8,6 +8,7 @@ from finqa_lab.arithmetic import vocabulary as voc
 from finqa_lab.arithmetic.evaluation import evaluate
 from finqa_lab.arithmetic.formats import Format
 from finqa_lab.arithmetic.recipes import Recipe
+from finqa_lab.arithmetic.sampling import draw
 from finqa_lab.arithmetic.training import Run, start_run, train
 from finqa_lab.nn.transformer import Decoder
 
@@ -15,6 +16,11 @@ from finqa_lab.nn.transformer import Decoder
 def probe(count: int, seed: int = 0) -> np.ndarray:
     """A sorted sample of different problems of the whole space, held out or not, int64 (count,)."""
     return np.sort(np.random.default_rng([seed, 7]).choice(problems.SPACE, count, replace=False))
+
+
+def probe_by_length(count: int, seed: int = 0) -> np.ndarray:
+    """A sorted sample in which every pair of operand lengths is equally frequent, int64 (count,), with repeats."""
+    return np.sort(draw(np.random.default_rng([seed, 8]), count, "stratified", everything=True))
 
 
 def learning_curve(recipe: Recipe, seed: int, ids: np.ndarray, points: int = 8) -> tuple[Run, list[tuple[int, float]]]:

@@ -117,3 +117,8 @@ def test_blends_hold_equal_parts():
     apart = np.random.default_rng(0)
     parts = [sampling.draw(apart, 100, name) for name in ("uniform", "stratified", "answers")]
     assert np.array_equal(ids, np.concatenate(parts))
+
+
+def test_everything_includes_the_held_out():
+    ids = sampling.draw(np.random.default_rng(0), 20_000, "balanced", everything=True)
+    assert problems.held_out(ids).mean() == pytest.approx(0.10, abs=0.02)
