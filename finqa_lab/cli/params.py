@@ -11,6 +11,8 @@ def add_parser(subparsers) -> None:
 
 def run(arguments) -> int:
     """Print the table."""
+    import sys
+
     from rich.console import Console
     from rich.table import Table
 
@@ -24,5 +26,5 @@ def run(arguments) -> int:
     table = Table(*header, title=f"{lab}: parameters")
     for row in rows:
         table.add_row(*row)
-    Console(width=None).print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
     return 0

@@ -51,12 +51,12 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """The allowed values in words, such as ``"int, from 1 to 100000"`` or ``"one of reversed, plain"``."""
+        """The allowed values in words, such as ``"int, from 1 to 100,000"`` or ``"one of reversed, plain"``."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            return f"{'list of ' if self.kind.startswith('list') else 'one of '}{', '.join(self.choices)}"
         if self.low is not None:
             items = "each " if self.kind.startswith("list") else ""
-            return f"{self.kind}, {items}from {self.low:g} to {self.high:g}"
+            return f"{self.kind}, {items}from {_number(self.low)} to {_number(self.high)}"
         return "true or false" if self.kind == "bool" else self.kind
 
     def problem(self, value) -> str:
@@ -233,6 +233,10 @@ def markdown_table(lab: str) -> str:
     header, *rows = table(lab)
     lines = [header, ("---",) * len(header), *((f"`{row[0]}`", *row[1:]) for row in rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
 
 def _literal(value) -> str:

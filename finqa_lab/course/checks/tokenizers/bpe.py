@@ -118,9 +118,7 @@ register(
                 _merge_from_the_right,
                 "you merge from the right: [1, 1, 1] must give [9, 1], not [1, 9].",
             ),
-            WrongAnswer(
-                "first-only", _merge_first_only, "you stop after the first occurrence; go on to the end."
-            ),
+            WrongAnswer("first-only", _merge_first_only, "you stop after the first occurrence; go on to the end."),
             WrongAnswer(
                 "last-lost",
                 _merge_losing_the_last,
@@ -165,9 +163,7 @@ def _train_cases(rng: random.Random) -> Iterator[Case]:
     yield Case({b"ba": 3, b"ab": 2}, 3, note="no pair crosses the end of a word")
     yield Case({b"low": 5, b"lower": 2, b"newest": 6, b"widest": 3}, 8)
     for _ in range(4):
-        words = {
-            "".join(rng.choices("abc", k=rng.randint(1, 7))).encode(): rng.randint(1, 4) for _ in range(5)
-        }
+        words = {"".join(rng.choices("abc", k=rng.randint(1, 7))).encode(): rng.randint(1, 4) for _ in range(5)}
         yield Case(words, 6)
 
 

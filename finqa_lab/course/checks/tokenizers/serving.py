@@ -26,9 +26,7 @@ def _fertility_cases(rng: random.Random) -> Iterator[Case]:
     yield Case(_tokenise, "€12,4m à Zürich", note="bytes, not characters")
     yield Case(_tokenise, "Revenue rose\n12.5%.\n", note="words are separated by any white space")
     for size in range(2, 6):
-        yield Case(
-            _tokenise, " ".join("".join(rng.choices("abé€", k=rng.randint(1, 7))) for _ in range(size))
-        )
+        yield Case(_tokenise, " ".join("".join(rng.choices("abé€", k=rng.randint(1, 7))) for _ in range(size)))
 
 
 register(
@@ -81,18 +79,12 @@ def _rows_with(make):
 
 def _rows_cases(rng: random.Random) -> Iterator[Case]:
     yield Case(np.array([[1.0, 0.0], [3.0, 4.0]]), {2: [0, 1]})
-    yield Case(
-        np.array([[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]]), {3: [1, 0]}, note="the other rows do not matter"
-    )
-    yield Case(
-        np.array([[1.0, 0.0], [4.0, 6.0]]), {2: [0, 0, 1]}, note="a piece that occurs twice counts twice"
-    )
+    yield Case(np.array([[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]]), {3: [1, 0]}, note="the other rows do not matter")
+    yield Case(np.array([[1.0, 0.0], [4.0, 6.0]]), {2: [0, 0, 1]}, note="a piece that occurs twice counts twice")
     numbers = np.random.default_rng(rng.randint(0, 10**6))
     for count in (1, 2, 3):
         table = numbers.normal(size=(6, 4))
-        yield Case(
-            table, {6 + n: [rng.randint(0, 5) for _ in range(rng.randint(2, 4))] for n in range(count)}
-        )
+        yield Case(table, {6 + n: [rng.randint(0, 5) for _ in range(rng.randint(2, 4))] for n in range(count)})
 
 
 register(

@@ -12,9 +12,7 @@ from finqa_lab.course.checking import Case, Check, WrongAnswer, register
 
 def _groups(number: str) -> list[str]:
     first = len(number) % 3
-    return [
-        part for part in (number[:first], *(number[i : i + 3] for i in range(first, len(number), 3))) if part
-    ]
+    return [part for part in (number[:first], *(number[i : i + 3] for i in range(first, len(number), 3))) if part]
 
 
 def _digit_cases(rng: random.Random) -> Iterator[Case]:
@@ -41,8 +39,7 @@ register(
             WrongAnswer(
                 "padded",
                 lambda number: [
-                    number.zfill(-(-len(number) // 3) * 3)[i : i + 3]
-                    for i in range(0, -(-len(number) // 3) * 3, 3)
+                    number.zfill(-(-len(number) // 3) * 3)[i : i + 3] for i in range(0, -(-len(number) // 3) * 3, 3)
                 ],
                 "zeros appear that the text does not have; joined, the groups must give the number back.",
             ),
@@ -100,9 +97,7 @@ def _viterbi_cases(rng: random.Random) -> Iterator[Case]:
     yield Case("", {"a": -1.0})
     yield Case("ab", {"a": -1.0, "b": -1.0, "ab": -1.5})
     yield Case("ab", {"a": -1.0, "b": -1.0, "ab": -2.5}, note="two probable pieces beat one improbable")
-    yield Case(
-        "abc", {"a": -1.0, "b": -2.0, "c": -2.0, "ab": -2.2, "bc": -2.3}, note="a long start can cost more"
-    )
+    yield Case("abc", {"a": -1.0, "b": -2.0, "c": -2.0, "ab": -2.2, "bc": -2.3}, note="a long start can cost more")
     yield Case("aaab", {"a": -0.6, "b": -3.0, "ab": -1.0, "aa": -2.5, "aaa": -1.9})
     for size in range(4, 9):
         scores = {"".join(p): -rng.uniform(1, 6) for n in (1, 2, 3) for p in itertools.product("ab", repeat=n)}
@@ -125,9 +120,7 @@ register(
         why="a greedy cut is locally best and globally wrong, and the model was trained on the global one.",
         hint="best[j] = max over i of best[i] + log_p[word[i:j]]; remember the i, then walk back from the end.",
         wrong=[
-            WrongAnswer(
-                "longest-match", _longest_match, "you take the longest piece from the left; sum the scores."
-            ),
+            WrongAnswer("longest-match", _longest_match, "you take the longest piece from the left; sum the scores."),
             WrongAnswer(
                 "greedy-score",
                 _most_probable_first,
