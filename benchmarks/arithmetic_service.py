@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 
 from finqa_lab.arithmetic.formats import FORMATS, PROMPT
-from finqa_lab.arithmetic.problems import SPACE, operands, written
+from finqa_lab.arithmetic.problems import SPACE, answers, operands, written
 
 RESULT_CONCURRENCY = (1, 16)
 CLAIM_MS = 36.8  # latency of one request that the reference implementation states for itself
@@ -151,13 +151,6 @@ def make_checkpoint(folder: Path, width: int, layers: int, heads: int, hidden: i
     return save_checkpoint(folder, Decoder(config, seed=0), {"format": "reversed"})
 
 
-def parameter_count(checkpoint: Path) -> int:
-    """Trained numbers of a checkpoint."""
-    from finqa_lab.nn.checkpoint import load_checkpoint
-
-    return load_checkpoint(checkpoint)[0].parameter_count()
-
-
 def start(system: str, checkpoint: Path, registry: Path) -> tuple[subprocess.Popen, int]:
     """Start a server process and wait until it accepts connections."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -204,16 +197,30 @@ def measure(servers: dict, rounds: int, scale: float) -> dict:
     }
 
 
-def answers_per_cpu_second(checkpoint: Path, repeats: int = 5) -> dict[int, int]:
-    """Answers of the exported graph per CPU-second in this process, medians, by batch size; encoding not included."""
+def make_engine(checkpoint: Path):
+    """The exported graph of a checkpoint."""
     from finqa_lab.arithmetic.service.engine import OnnxEngine
     from finqa_lab.arithmetic.service.export import export_greedy
     from finqa_lab.arithmetic.service.graphs import spelling_of
     from finqa_lab.nn.checkpoint import load_checkpoint
 
     spelling = spelling_of(checkpoint)
-    engine = OnnxEngine(export_greedy(load_checkpoint(checkpoint)[0], PROMPT, spelling.steps), spelling, "bench")
-    prompts = spelling.encode_prompts(*operands(np.random.default_rng(0).integers(0, SPACE, 4096)))
+    return OnnxEngine(export_greedy(load_checkpoint(checkpoint)[0], PROMPT, spelling.steps), spelling, "bench")
+
+
+def count_wrong(engine, chunk: int = 4096) -> int:
+    """Wrong answers of the exported graph to all problems (half a minute)."""
+    wrong = 0
+    for start in range(0, SPACE, chunk):
+        ids = np.arange(start, min(start + chunk, SPACE))
+        tokens = engine.generate(engine.spelling.encode_prompts(*operands(ids)))
+        wrong += int((engine.spelling.decode_answers(tokens) != answers(ids)).sum())
+    return wrong
+
+
+def answers_per_cpu_second(engine, repeats: int = 5) -> dict[int, int]:
+    """Answers of the exported graph per CPU-second in this process, medians, by batch size; encoding not included."""
+    prompts = engine.spelling.encode_prompts(*operands(np.random.default_rng(0).integers(0, SPACE, 4096)))
     rates = {}
     for batch in (1, 16, 64):
         chunks = [prompts[start : start + batch] for start in range(0, min(4096, 400 * batch), batch)]
@@ -229,15 +236,15 @@ def answers_per_cpu_second(checkpoint: Path, repeats: int = 5) -> dict[int, int]
 
 def same_answers(servers: dict, count: int = 128) -> int:
     """How many of ``count`` problems ours and the plain service answer alike; they hold the same weights."""
-    problems, answers = random_problems(count, seed=99), {}
+    problems, given = random_problems(count, seed=99), {}
     for system in ("ours", "plain"):
         bodies = asyncio.run(load(servers[system][1], 1, problems))[2]
-        answers[system] = [json.loads(body.partition(b"\r\n\r\n")[2])["answer"] for body in bodies]
-    return sum(ours == plain for ours, plain in zip(answers["ours"], answers["plain"]))
+        given[system] = [json.loads(body.partition(b"\r\n\r\n")[2])["answer"] for body in bodies]
+    return sum(ours == plain for ours, plain in zip(given["ours"], given["plain"]))
 
 
-def report(results: dict, sizes: dict, rates: dict, trained: bool, alike: int) -> None:
-    """The table, then the JSON line."""
+def report(results: dict, sizes: dict, rates: dict, trained: bool, alike: int, exhaustive) -> None:
+    """The table, then the JSON line; ``exhaustive`` is an engine to ask all problems, or False."""
     print(f"{'system':<16}{'parameters':>11}{'conc.':>7}{'p50 ms':>9}{'p95 ms':>9}{'req/s':>9}{'CPU ms/req':>12}")
     for system, by_concurrency in results.items():
         for concurrency, row in by_concurrency.items():
@@ -252,6 +259,9 @@ def report(results: dict, sizes: dict, rates: dict, trained: bool, alike: int) -
     print(f"ours and plain gave the same answer to {alike} of 128 problems")
     line = {"benchmark": "arithmetic_service", "results": results, "parameters": sizes, "ratio_at_16": ratios}
     line["cpu_ratio_at_16"] = cpu
+    if exhaustive:
+        line["wrong_of_all"] = count_wrong(exhaustive)
+        print(f"the exported graph answers {line['wrong_of_all']} of all {SPACE:,} problems wrongly")
     print(json.dumps(line | {"answers_per_cpu_s": rates, "trained_weights": trained, "same_answers_of_128": alike}))
 
 
@@ -261,6 +271,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of requests")
     parser.add_argument("--checkpoint", type=Path, help="default: the shipped one, else random weights")
+    parser.add_argument("--exhaustive", action="store_true", help="also ask the graph all 1,500,500 problems")
     parser.add_argument("--role", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
@@ -283,16 +294,17 @@ def run(arguments, scratch: Path) -> None:
     from finqa_lab.arithmetic.service.defaults import shipped_checkpoint
     from finqa_lab.arithmetic.service.promotion import Promotion
     from finqa_lab.arithmetic.service.registry import Registry
+    from finqa_lab.nn.checkpoint import load_checkpoint
 
     shipped = arguments.checkpoint or shipped_checkpoint()
     ours = shipped or make_checkpoint(scratch / "random", 64, 2, 4, 256)
     large = make_checkpoint(scratch / "reference", 128, 4, 4, 778)
     registry = Registry(scratch / "registry")
     Promotion(registry).promote(registry.add(ours))
-    sizes = {"ours": parameter_count(ours), "plain": parameter_count(ours), "reference size": parameter_count(large)}
-    servers = {}
+    checkpoints, servers = dict(zip(SYSTEMS, (ours, ours, large))), {}
+    sizes = {system: load_checkpoint(folder)[0].parameter_count() for system, folder in checkpoints.items()}
     try:
-        for system, checkpoint in zip(SYSTEMS, (ours, ours, large)):
+        for system, checkpoint in checkpoints.items():
             servers[system] = start(system, checkpoint, registry.root)
         alike = same_answers(servers)
         results = measure(servers, arguments.rounds, arguments.scale)
@@ -300,7 +312,8 @@ def run(arguments, scratch: Path) -> None:
         for process, _ in servers.values():
             process.terminate()
             process.wait(30)
-    report(results, sizes, answers_per_cpu_second(ours), shipped is not None, alike)
+    engine = make_engine(ours)
+    report(results, sizes, answers_per_cpu_second(engine), shipped is not None, alike, arguments.exhaustive and engine)
 
 
 if __name__ == "__main__":
