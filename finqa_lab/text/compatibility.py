@@ -61,7 +61,7 @@ def require_same_tokenizer(expected: Mapping[str, str], tokenizer: HasState, tem
         "the fingerprint itself"
     ]
     raise CourseError(
-        f"the tokenizer is not the one the model was trained with: {', '.join(different)} "
-        f"{'differs' if len(different) == 1 else 'differ'} (trained with {expected['all'][:12]}, "
-        f"found {found['all'][:12]}); load the tokenizer saved beside the checkpoint"
+        f"the tokenizer is not the one the model was trained with: its {', '.join(different)} changed "
+        f"(trained with {expected['all'][:12]}, found {found['all'][:12]}); "
+        "load the tokenizer saved beside the checkpoint"
     )

@@ -55,9 +55,9 @@ def test_each_part_is_named(part):
 def test_a_single_difference_is_named_alone():
     expected = fingerprint(tokenizer(), "Q: {} A:")
     require_same_tokenizer(expected, tokenizer(), "Q: {} A:")
-    with pytest.raises(CourseError, match="trained with: template differs"):
+    with pytest.raises(CourseError, match="trained with: its template changed"):
         require_same_tokenizer(expected, tokenizer(), "Q: {} A: ")
-    with pytest.raises(CourseError, match="trained with: pre-split differs"):
+    with pytest.raises(CourseError, match="trained with: its pre-split changed"):
         require_same_tokenizer(fingerprint(tokenizer()), variant(split=PreSplit("single")))
 
 
@@ -87,5 +87,5 @@ def test_a_checkpoint_without_fingerprint(bad):
 def test_a_tampered_fingerprint_is_refused():
     expected = copy.copy(fingerprint(tokenizer()))
     expected["all"] = "0" * 64
-    with pytest.raises(CourseError, match="the fingerprint itself"):
+    with pytest.raises(CourseError, match="its stored fingerprint changed"):
         require_same_tokenizer(expected, tokenizer())
