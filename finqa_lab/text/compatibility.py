@@ -58,7 +58,7 @@ def require_same_tokenizer(expected: Mapping[str, str], tokenizer: HasState, tem
         return
     names = [name for name in {**expected, **found} if name != "all"]
     different = [name for name in names if expected.get(name) != found.get(name)] or [
-        "the fingerprint itself"
+        "stored fingerprint"
     ]
     raise CourseError(
         f"the tokenizer is not the one the model was trained with: its {', '.join(different)} changed "
