@@ -60,7 +60,7 @@ class ByteLevelBPE:
         made = {joined for _, joined in self._merge_of.values()}
         self.whole_words = {p: i for p, i in self.id_of.items() if len(p) > 1 and i not in made}
         self._name_of = {index: name for name, index in self.specials.items()}
-        self._cache = _WordCache(self._encode_word)
+        self._cache = WordCache(self._encode_word)
 
     def _check(self) -> None:
         if len(self.id_of) != len(self.pieces):
@@ -193,7 +193,7 @@ class ByteLevelBPE:
         return self.decode_bytes(ids).decode("utf-8", errors)
 
 
-class _WordCache(dict):
+class WordCache(dict):
     """Word -> ids, filled on the first use of a word: ``dict`` calls ``__missing__`` by itself, at C speed
     otherwise."""
 

@@ -57,9 +57,7 @@ def require_same_tokenizer(expected: Mapping[str, str], tokenizer: HasState, tem
     if found["all"] == expected["all"]:
         return
     names = [name for name in {**expected, **found} if name != "all"]
-    different = [name for name in names if expected.get(name) != found.get(name)] or [
-        "stored fingerprint"
-    ]
+    different = [name for name in names if expected.get(name) != found.get(name)] or ["stored fingerprint"]
     raise CourseError(
         f"the tokenizer is not the one the model was trained with: its {', '.join(different)} changed "
         f"(trained with {expected['all'][:12]}, found {found['all'][:12]}); "

@@ -107,6 +107,9 @@ def load_tokenizer(path: str | os.PathLike) -> ByteLevelBPE:
             raise fail("its Split must be Isolated and its ByteLevel without use_regex and add_prefix_space")
         split = PreSplit(pattern=parts[0]["pattern"]["Regex"])
         split.split("")  # a pattern that does not compile is found here, not while serving
+        for token in state["added_tokens"]:
+            if not token.get("special", True) or any(token.get(flag) for flag in _TOKEN_FLAGS):
+                raise fail(f"its added token {token['content']!r} is not a plain special token")
         specials = {token["content"]: _integer(token["id"]) for token in state["added_tokens"]}
         pieces = {
             _integer(i): piece_to_bytes(text) for text, i in model["vocab"].items() if text not in specials
@@ -116,7 +119,12 @@ def load_tokenizer(path: str | os.PathLike) -> ByteLevelBPE:
         id_of = {data: index for index, data in pieces.items()}
         pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
         merges = [(id_of[piece_to_bytes(left)], id_of[piece_to_bytes(right)]) for left, right in pairs]
-        return ByteLevelBPE(pieces, merges, split, specials)
+        tokenizer = ByteLevelBPE(pieces, merges, split, specials)
+        if tokenizer.whole_words and not model.get("ignore_merges"):
+            raise fail(
+                "it has pieces that no merge makes, but not the setting ignore_merges that would use them"
+            )
+        return tokenizer
     except KeyError as error:
         raise fail(f"{error} is absent or not a byte-level piece") from None
     except (TypeError, ValueError, AttributeError, IndexError) as error:
@@ -125,6 +133,7 @@ def load_tokenizer(path: str | os.PathLike) -> ByteLevelBPE:
         raise error if str(path) in str(error) else fail(str(error)) from None
 
 
+_TOKEN_FLAGS = ("single_word", "lstrip", "rstrip")
 _UNSUPPORTED = (
     "dropout",
     "unk_token",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from finqa_lab.errors import CourseError
-from finqa_lab.text.bpe import _WordCache
+from finqa_lab.text.bpe import WordCache
 from finqa_lab.text.pretokenize import PreSplit
 
 UNKNOWN_PENALTY = 10.0  # nats below the least probable piece; the value SentencePiece uses
@@ -74,7 +74,7 @@ class Unigram:
         self.id_of = {piece: 256 + index for index, piece in enumerate(self.pieces)}
         self.longest = max(map(len, self.pieces))
         self.unknown = min(self.log_p.values()) - UNKNOWN_PENALTY
-        self._cache = _WordCache(self._encode_word)
+        self._cache = WordCache(self._encode_word)
 
     @property
     def vocab_size(self) -> int:

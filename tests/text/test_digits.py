@@ -42,7 +42,9 @@ def test_facts_of_aligned_tokens_are_sums(a, b, digits):
 def test_a_table_learns_single_digits_and_contradicts_itself_on_groups_from_the_left():
     rng = random.Random(0)
     train, fresh = random_sums(3000, 6, rng), random_sums(300, 6, rng)
-    results = {digits: learn_table(train, fresh, PreSplit(digits).split) for digits in ("single", "right", "left")}
+    results = {
+        digits: learn_table(train, fresh, PreSplit(digits).split) for digits in ("single", "right", "left")
+    }
     assert results["single"].exact == 1.0 and results["single"].keys <= 10 * 10 * 2 + 4 * 10 + 1
     assert results["right"].contradicted == results["single"].contradicted == 0.0
     assert results["left"].contradicted > 0.3 and results["right"].exact < 0.2

@@ -107,6 +107,15 @@ DAMAGES = {
     "two pieces share an id": lambda: damaged(lambda s: s["model"]["vocab"].update(abcxyz=1400)),
     "no piece for byte 0x01": lambda: damaged(lambda s: s["model"]["vocab"].pop("ā")),
     "is not a whole number": lambda: damaged(lambda s: s["model"]["vocab"].update(abcxyz="300")),
+    "'\\$AAPL' is not a plain special token": lambda: damaged(
+        lambda s: s["added_tokens"].append({"id": 9000, "content": "$AAPL", "special": False})
+    ),
+    "'<m>' is not a plain special token": lambda: damaged(
+        lambda s: s["added_tokens"].append({"id": 9000, "content": "<m>", "lstrip": True})
+    ),
+    "pieces that no merge makes": lambda: damaged(
+        lambda s: (s["model"].update(ignore_merges=False), s["model"]["vocab"].update(WidgetCo=9000))
+    ),
     "a part has the wrong kind": lambda: "[1, 2]",
     "a part has the wrong kind ": lambda: damaged(lambda s: s["model"].update(merges=[["a", "b", "c"]])),
     "special token '<x>' needs": lambda: damaged(
