@@ -91,16 +91,21 @@ def _operands(rng: np.random.Generator, digits: int, count: int) -> np.ndarray:
     return rng.integers(10 ** (digits - 1) if digits > 1 else 0, 10**digits, count)
 
 
-def exact_by_length(model: Decoder, count: int, seed: int, lengths=range(1, TESTED_DIGITS + 1)) -> dict[int, float]:
+def exact_by_length(
+    model: Decoder, task: LongSums, count: int, seed: int, lengths=range(1, TESTED_DIGITS + 1)
+) -> dict[int, float]:
     """Share of right sums of two ``n``-digit operands for each n, ``count`` random sums a length, greedy.
 
-    An answer is right when the digits and the end token are: writing one digit too many is wrong.
+    Prompts shorter than those of training are filled on the left as there. An answer is right when the digits and the
+    end token are: writing one digit too many is wrong.
     """
     rng, found = np.random.default_rng([seed, 2]), {}
     for n in lengths:
         a, b = _operands(rng, n, count), _operands(rng, n, count)
-        tokens, places = LongSums(n).rows(a, b, n, n)
-        prompt = 2 * n + 2
+        tokens, places = task.rows(a, b, n, n)
+        fill = ((0, 0), (max(0, task.prompt - (2 * n + 2)), 0))
+        tokens, places = np.pad(tokens, fill, constant_values=voc.PAD), np.pad(places, fill)
+        prompt = tokens.shape[1] - (n + 2)
         written = greedy(
             model, torch.from_numpy(tokens[:, :prompt]), n + 2, torch.from_numpy(places), stop=voc.END
         ).numpy()

@@ -112,7 +112,7 @@ def lengths(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
         task = LongSums(digits)
         run = _fit(task, task.decoder(), 2500 * scale, seed)
         count = round(2000 * share)
-        for length, exact in exact_by_length(run.model, count, seed).items():
+        for length, exact in exact_by_length(run.model, task, count, seed).items():
             wrong = round((1 - exact) * count)
             unseen = length > digits
             name = f"sums, trained to {digits} digits"
