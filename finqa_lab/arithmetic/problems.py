@@ -6,6 +6,8 @@ number (its id), so a set of problems is an integer array and the whole space is
 
 import numpy as np
 
+from finqa_lab.arithmetic.hashing import chosen_by_hash
+
 OPERANDS = 1000  # operands are 0..999
 SUMS = OPERANDS * OPERANDS
 DIFFERENCES = OPERANDS * (OPERANDS + 1) // 2
@@ -75,12 +77,7 @@ def hashed_out(ids: np.ndarray, salt: int = 0) -> np.ndarray:
     >>> hashed_out(np.arange(20)).nonzero()[0].tolist()
     [10, 18]
     """
-    with np.errstate(over="ignore"):
-        h = np.asarray(ids).astype(np.uint64) + np.uint64((salt + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        h ^= h >> np.uint64(31)
-    return h < np.uint64(int(HELD_OUT_SHARE * 2**64))
+    return chosen_by_hash(ids, HELD_OUT_SHARE, salt)
 
 
 def held_out(ids: np.ndarray, salt: int = 0) -> np.ndarray:
