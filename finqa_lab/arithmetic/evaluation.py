@@ -32,7 +32,7 @@ def predict(model: Decoder, spelling: Format, ids: np.ndarray) -> np.ndarray:
     prompts = spelling.encode_prompts(*problems.operands(ids))
     places = spelling.digit_places(prompts)
     places = None if places is None else torch.from_numpy(places)
-    return greedy_shared(model, torch.from_numpy(prompts), spelling.steps, places).numpy()
+    return greedy_shared(model, torch.from_numpy(prompts), spelling.steps, places).cpu().numpy()
 
 
 def exact_match(model: Decoder, task: Task, ids: np.ndarray) -> np.ndarray:
@@ -43,10 +43,10 @@ def exact_match(model: Decoder, task: Task, ids: np.ndarray) -> np.ndarray:
     right = np.zeros(len(ids), dtype=bool)
     skip, steps = task.final - task.prompt, task.length - task.prompt
     for begin in range(0, len(ids), CHUNK):
-        rows = task.rows_of(ids[begin : begin + CHUNK])
+        rows = task.rows_of(ids[begin : begin + CHUNK]).to(model.device)
         written = greedy_shared(model, rows.tokens[:, : task.prompt], steps, rows.places)[:, skip:]
         agrees = (written == rows.tokens[:, task.final :]) | ~rows.mask[:, skip:]
-        right[begin : begin + CHUNK] = agrees.all(dim=1).numpy()
+        right[begin : begin + CHUNK] = agrees.all(dim=1).cpu().numpy()
     return right
 
 

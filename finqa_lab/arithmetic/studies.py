@@ -10,6 +10,7 @@ from finqa_lab.arithmetic.formats import Format
 from finqa_lab.arithmetic.recipes import Recipe
 from finqa_lab.arithmetic.sampling import draw
 from finqa_lab.arithmetic.training import Run, start_run, train
+from finqa_lab.nn.device import device_named
 from finqa_lab.nn.transformer import Decoder
 
 
@@ -23,14 +24,17 @@ def probe_by_length(count: int, seed: int = 0) -> np.ndarray:
     return np.sort(draw(np.random.default_rng([seed, 8]), count, "stratified", everything=True))
 
 
-def learning_curve(recipe: Recipe, seed: int, ids: np.ndarray, points: int = 8) -> tuple[Run, list[tuple[int, float]]]:
+def learning_curve(
+    recipe: Recipe, seed: int, ids: np.ndarray, points: int = 8, device: str = "cpu"
+) -> tuple[Run, list[tuple[int, float]]]:
     """Train a recipe and ask it the problems ``ids`` at ``points`` evenly spaced steps.
 
     Returns:
         The finished run, and (step, share of right answers) for each point.
     """
     task = recipe.task(seed)
-    run = start_run(task, Decoder(recipe.decoder(task), seed=seed), recipe.optimisation, seed)
+    model = Decoder(recipe.decoder(task), seed=seed).to(device_named(device))
+    run = start_run(task, model, recipe.optimisation, seed)
     curve = []
     for point in range(1, points + 1):
         train(task, run, recipe.optimisation, until=recipe.optimisation.steps * point // points)
@@ -72,7 +76,7 @@ def attention_maps(model: Decoder, spelling: Format, problem: int) -> tuple[np.n
     prompts = spelling.encode_prompts(*problems.operands(ids))
     row = np.concatenate([prompts, spelling.encode_answers(problems.answers(ids))], axis=1)[:, :-1]
     places = spelling.digit_places(prompts)
-    places = None if places is None else torch.from_numpy(places[:, :-1])
+    places = None if places is None else torch.from_numpy(places[:, :-1]).to(model.device)
     maps: list[torch.Tensor] = []
-    model(torch.from_numpy(row), places, maps=maps)
-    return torch.cat(maps).numpy(), list(voc.decode(row[0]))
+    model(torch.from_numpy(row).to(model.device), places, maps=maps)
+    return torch.cat(maps).cpu().numpy(), list(voc.decode(row[0]))

@@ -30,6 +30,11 @@ class Batch:
     mask: Tensor
     places: Tensor | None = None
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        places = None if self.places is None else self.places.to(device)
+        return Batch(self.tokens.to(device), self.mask.to(device), places)
+
 
 class Task(Protocol):
     """What training and evaluation need to know.

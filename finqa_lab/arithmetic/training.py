@@ -18,6 +18,7 @@ from finqa_lab.arithmetic.recipes import Optimisation, Recipe
 from finqa_lab.arithmetic.resume import save_state
 from finqa_lab.arithmetic.tasks import Batch, Task
 from finqa_lab.errors import CourseError
+from finqa_lab.nn.device import device_named
 from finqa_lab.nn.transformer import Decoder
 
 
@@ -113,7 +114,7 @@ def train(
 
 def _one_step(task: Task, run: Run, plan: Optimisation) -> float:
     batch = task.batch(run.rng, plan.batch)
-    loss = answer_loss(run.model, batch, task.prompt)
+    loss = answer_loss(run.model, batch.to(run.model.device), task.prompt)
     run.model.zero_grad(set_to_none=True)
     loss.backward()
     if plan.clip:
@@ -130,10 +131,12 @@ def _one_step(task: Task, run: Run, plan: Optimisation) -> float:
     return run.losses[-1]
 
 
-def train_recipe(recipe: Recipe, seed: int, on_step: Callable[[Run], None] | None = None, **options) -> Run:
+def train_recipe(
+    recipe: Recipe, seed: int, on_step: Callable[[Run], None] | None = None, device: str = "cpu", **options
+) -> Run:
     """Train a recipe from nothing; the weights, the order of the data and a fixed set come from ``seed``."""
     task = recipe.task(seed)
-    model = Decoder(recipe.decoder(task), seed=seed)
+    model = Decoder(recipe.decoder(task), seed=seed).to(device_named(device))
     return train(
         task, start_run(task, model, recipe.optimisation, seed), recipe.optimisation, on_step=on_step, **options
     )

@@ -20,7 +20,7 @@ def greedy(
 
     Args:
         model: the decoder.
-        prompts: (B, T) int64, all of one length (left-padded where they differ).
+        prompts: (B, T) int64, on any device, all of one length (left-padded where they differ).
         steps: number of tokens to generate, at least 1; T + steps - 1 must fit the context.
         places: (B, T + steps) or (T + steps,) int64 digit places, for a model with a place table.
         stop: a token that ends a sequence; what follows it is filled with it, and decoding ends once all
@@ -28,11 +28,13 @@ def greedy(
         use_cache: False recomputes the whole prefix at every step (for comparison only).
 
     Returns:
-        (B, steps) int64. A sequence without ``stop`` in its row did not end by itself within ``steps``.
+        (B, steps) int64, on the model's device. A sequence without ``stop`` in its row did not end by itself within
+        ``steps``.
     """
     batch, length = prompts.shape
+    prompts = prompts.to(model.device)
     if places is not None:
-        places = places.expand(batch, places.shape[-1])
+        places = places.expand(batch, places.shape[-1]).to(model.device)
     cache = KVCache(model.config, batch, length + steps, device=prompts.device) if use_cache else None
     sequence, fresh, seen = prompts, prompts, 0
     ended = torch.zeros(batch, dtype=torch.bool, device=prompts.device)

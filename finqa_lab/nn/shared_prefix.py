@@ -33,28 +33,32 @@ def greedy_shared(model: Decoder, prompts: Tensor, steps: int, places: Tensor | 
 
     Args:
         model: the decoder.
-        prompts: (N, T) int64; about 1,000 to 4,000 rows keep the cache of a small model in the processor's cache.
+        prompts: (N, T) int64, on any device; about 1,000 to 4,000 rows keep the cache of a small model in the
+            processor's cache.
         steps: tokens to generate.
         places: (N, T + steps) int64 digit places, for a model with a place table.
 
     Returns:
-        (N, steps) int64.
+        (N, steps) int64, on the model's device.
     """
     rows, length = prompts.shape
+    prompts = prompts.to(model.device)
+    places = None if places is None else places.to(model.device)
+    everyone = torch.arange(rows, device=model.device)
     ids = prefix_ids(prompts, None if places is None else places[:, :length])
-    cache, parents = KVCache(model.config, 1, length + steps), None
+    cache, parents = KVCache(model.config, 1, length + steps, device=model.device), None
     for column in range(length):
         distinct = int(ids[-1, column]) + 1
-        first = torch.full((distinct,), rows).scatter_reduce_(0, ids[:, column], torch.arange(rows), "amin")
+        first = torch.full_like(everyone[:distinct], rows).scatter_reduce_(0, ids[:, column], everyone, "amin")
         if distinct != cache.keys.shape[1]:
-            cache = cache.select(torch.zeros(distinct, dtype=torch.int64) if parents is None else parents[first])
+            cache = cache.select(torch.zeros_like(first) if parents is None else parents[first])
         here = None if places is None else places[first, column : column + 1]
         final = column == length - 1  # only the last column's logits are used
         logits = model(prompts[first, column : column + 1], here, cache, start=0 if final else 1)
         parents = ids[:, column]
     if len(logits) != rows:  # equal prompts
         cache, logits = cache.select(parents), logits[parents]
-    answer = torch.empty(rows, steps, dtype=torch.int64)
+    answer = torch.empty(rows, steps, dtype=torch.int64, device=model.device)
     for step in range(steps):
         token = logits[:, -1].argmax(dim=-1)
         answer[:, step] = token

@@ -125,6 +125,11 @@ class Decoder(nn.Module):
             x = x + self.position_embedding.weight[behind:end]
         return x if places is None else x + self.place_embedding(places)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; inputs must be there too."""
+        return self.token_embedding.weight.device
+
     def parameter_count(self) -> int:
         """Number of trained numbers; the tied head counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

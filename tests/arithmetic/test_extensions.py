@@ -1,12 +1,14 @@
 """The extension tasks: what they write is right by Python's own arithmetic, and held-out problems stay out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finqa_lab.arithmetic import problems
+from finqa_lab.arithmetic import evaluation, problems
 from finqa_lab.arithmetic import vocabulary as voc
 from finqa_lab.arithmetic.extensions import lengths, written
 from finqa_lab.arithmetic.extensions.division import Division
@@ -76,8 +78,8 @@ def test_scoring_looks_at_the_result_only_and_counts_held_out_problems_apart(mon
     right = torch.from_numpy(task.replies(ids))
     right[0, 0] = 15  # a wrong scratchpad before a right result
     right[1:3, -1] = 15  # two wrong results
-    monkeypatch.setattr(written, "greedy", lambda model, prompts, steps: right)
-    found = written.score(None, task, ids)
+    monkeypatch.setattr(evaluation, "greedy_shared", lambda model, prompts, steps, places: right)
+    found = written.score(SimpleNamespace(device="cpu"), task, ids)
     apart = task.held_out(ids)
     assert (found.asked, found.wrong, found.held_out_asked) == (len(ids), 2, apart.sum())
     assert found.held_out_wrong == apart[1:3].sum()

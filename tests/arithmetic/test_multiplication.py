@@ -79,5 +79,8 @@ def test_exact_match_reads_the_final_answer_only(monkeypatch):
     import finqa_lab.arithmetic.evaluation as evaluation
 
     monkeypatch.setattr(evaluation, "greedy_shared", spoiled)
-    assert exact_match(None, task, ids).tolist() == [True] * 40 + [False] * 10
+    assert (
+        exact_match(Decoder(DecoderConfig(task.vocabulary, 8, 1, 1, 8, task.length)), task, ids).tolist()
+        == [True] * 40 + [False] * 10
+    )
     assert torch.equal(task.rows_of(ids).mask, torch.ones(50, task.length - task.prompt, dtype=torch.bool))

@@ -30,7 +30,7 @@ class Division(WrittenTask):
         self.scratchpad = scratchpad
         self.name = f"division{', scratchpad' if scratchpad else ''}"
         self.reply = 6 + 3 * _STEP * scratchpad
-        self.result = slice(self.reply - 6, self.reply)
+        self.result_columns = 6
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Half uniform over all pairs, half with a divisor of one or two digits, whose quotients have more digits."""

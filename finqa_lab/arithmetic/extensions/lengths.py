@@ -106,9 +106,8 @@ def exact_by_length(
         fill = ((0, 0), (max(0, task.prompt - (2 * n + 2)), 0))
         tokens, places = np.pad(tokens, fill, constant_values=voc.PAD), np.pad(places, fill)
         prompt = tokens.shape[1] - (n + 2)
-        written = greedy(
-            model, torch.from_numpy(tokens[:, :prompt]), n + 2, torch.from_numpy(places), stop=voc.END
-        ).numpy()
+        written = greedy(model, torch.from_numpy(tokens[:, :prompt]), n + 2, torch.from_numpy(places), stop=voc.END)
+        written = written.cpu().numpy()
         expected = np.where(tokens[:, prompt:] == voc.PAD, voc.END, tokens[:, prompt:])
         found[n] = float((written == expected).all(axis=1).mean())
     return found

@@ -28,7 +28,7 @@ class SignedDifference(WrittenTask):
         self.scratchpad = scratchpad
         self.name = f"signed difference{', scratchpad' if scratchpad else ''}"
         self.reply = 7 if scratchpad else 4
-        self.result = slice(self.reply - 4, self.reply)
+        self.result_columns = 4
 
     def prompts(self, ids: np.ndarray) -> np.ndarray:
         """``aaa-bbb=``, operands padded to three digits."""

@@ -1,7 +1,7 @@
 """Each extension trained and measured: what the lab shows shortened and the benchmark runs in full.
 
-``STUDIES`` names them. A study takes a seed, a scale for its training steps (1.0 is the full length) and a share of the
-problems to ask, and returns one :class:`Row` per model.
+``STUDIES`` names them. A study takes a seed, a scale for its training steps (1.0 is the full length), a share of the
+problems to ask and a device, and returns one :class:`Row` per model and set of problems.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from finqa_lab.arithmetic.problems import SPACE
 from finqa_lab.arithmetic.recipes import RECIPES, Optimisation
 from finqa_lab.arithmetic.training import Run, start_run, train
 from finqa_lab.nn.config import DecoderConfig
+from finqa_lab.nn.device import device_named
 from finqa_lab.nn.transformer import Decoder
 
 
@@ -51,11 +52,12 @@ class Row:
         return 1 - self.wrong / self.asked_count
 
 
-def _fit(task, config: DecoderConfig, steps: float, seed: int, batch: int = 256) -> Run:
+def _fit(task, config: DecoderConfig, steps: float, seed: int, device: str, batch: int = 256) -> Run:
     """AdamW: warm-up, flat, linear decay over the last 40% of the steps."""
     steps = max(2, round(steps))
     plan = Optimisation(steps, batch=batch, lr=4e-3, schedule="flat", warmup=min(100, steps // 2))
-    return train(task, start_run(task, Decoder(config, seed=seed), plan, seed), plan)
+    model = Decoder(config, seed=seed).to(device_named(device))
+    return train(task, start_run(task, model, plan, seed), plan)
 
 
 def _shape(task: WrittenTask, layers: int) -> DecoderConfig:
@@ -71,18 +73,18 @@ def _scored(task: WrittenTask, run: Run, asked: str, ids: np.ndarray) -> Row:
     return _row(task.name, asked, run, found.asked, found.wrong, found.held_out_asked, found.held_out_wrong)
 
 
-def signed(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
+def signed(seed: int, scale: float = 1.0, share: float = 1.0, device: str = "cpu") -> list[Row]:
     """Signed differences, directly (3,000 steps) and with a scratchpad (1,500); ``share`` of 1,000,000 are asked."""
     rows = []
     for scratchpad, steps in ((False, 3000), (True, 1500)):
         task = SignedDifference(scratchpad)
-        run = _fit(task, _shape(task, 2), steps * scale, seed)
+        run = _fit(task, _shape(task, 2), steps * scale, seed, device)
         ids = _some(task.space, share, seed)
         rows.append(_scored(task, run, "all ordered pairs" if share == 1 else "uniform pairs", ids))
     return rows
 
 
-def division(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
+def division(seed: int, scale: float = 1.0, share: float = 1.0, device: str = "cpu") -> list[Row]:
     """Quotient and remainder, directly (4,000 steps) and with a scratchpad (3,000 of half the batch).
 
     ``share`` of 50,000 uniform pairs and of 20,000 pairs with a divisor below 100 are asked, apart: for most uniform
@@ -91,7 +93,7 @@ def division(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
     rows = []
     for scratchpad, steps, batch in ((False, 4000, 256), (True, 3000, 128)):
         task = Division(scratchpad)
-        run = _fit(task, _shape(task, 3), steps * scale, seed, batch)
+        run = _fit(task, _shape(task, 3), steps * scale, seed, device, batch)
         rng = np.random.default_rng([seed, 3])
         uniform = rng.integers(0, task.space, round(50_000 * share))
         count = round(20_000 * share)
@@ -101,7 +103,7 @@ def division(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
     return rows
 
 
-def lengths(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
+def lengths(seed: int, scale: float = 1.0, share: float = 1.0, device: str = "cpu") -> list[Row]:
     """Sums of two numbers of 1 to 10 digits, after training on up to 3 and up to 5 (2,500 steps each).
 
     ``share`` of 2,000 sums a length are asked. A row of a length that was trained counts no problem as held out (the
@@ -110,7 +112,7 @@ def lengths(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
     rows = []
     for digits in (3, 5):
         task = LongSums(digits)
-        run = _fit(task, task.decoder(), 2500 * scale, seed)
+        run = _fit(task, task.decoder(), 2500 * scale, seed, device)
         count = round(2000 * share)
         for length, exact in exact_by_length(run.model, task, count, seed).items():
             wrong = round((1 - exact) * count)
@@ -122,13 +124,13 @@ def lengths(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
     return rows
 
 
-def oversampling(seed: int, scale: float = 1.0, share: float = 1.0) -> list[Row]:
+def oversampling(seed: int, scale: float = 1.0, share: float = 1.0, device: str = "cpu") -> list[Row]:
     """The main recipe cut to 600 steps with 0, 25 and 50% of every batch drawn from the hard cases."""
     recipe = RECIPES["main"].changed(steps=max(2, round(600 * scale)), warmup=max(1, min(100, round(100 * scale))))
     rows = []
     for hard_share in (0.0, 0.25, 0.5):
         task = Oversampled(FORMATS["reversed"], hard_share)
-        model = Decoder(recipe.decoder(task), seed=seed)
+        model = Decoder(recipe.decoder(task), seed=seed).to(device_named(device))
         run = train(task, start_run(task, model, recipe.optimisation, seed), recipe.optimisation)
         found = evaluate(run.model, task.spelling, _some(SPACE, share, seed))
         name = f"sums and differences, {recipe.optimisation.steps} steps, {hard_share:.0%} hard cases"

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from finqa_lab.arithmetic import vocabulary as voc
+from finqa_lab.arithmetic.evaluation import exact_match
 from finqa_lab.arithmetic.hashing import chosen_by_hash
 from finqa_lab.arithmetic.tasks import Batch
-from finqa_lab.nn.generate import greedy
 from finqa_lab.nn.transformer import Decoder
 
 HELD_OUT_SHARE = 0.1
@@ -28,14 +28,14 @@ class WrittenTask:
         space: problems are numbered 0..space-1.
         prompt: columns of a prompt.
         reply: columns of a reply.
-        result: the columns of the reply that hold the result, counted from 0.
+        result_columns: how many of its last columns hold the result.
     """
 
     name: str
     space: int
     prompt: int
     reply: int
-    result: slice
+    result_columns: int
     vocabulary = voc.SIZE + 1
     place_rows = 0
 
@@ -43,6 +43,11 @@ class WrittenTask:
     def length(self) -> int:
         """Columns of a row."""
         return self.prompt + self.reply
+
+    @property
+    def final(self) -> int:
+        """First column of the result."""
+        return self.length - self.result_columns
 
     def prompts(self, ids: np.ndarray) -> np.ndarray:
         """Tokens of the questions, int64 (N, prompt)."""
@@ -66,7 +71,10 @@ class WrittenTask:
         while len(kept) < size:
             ids = self.draw(rng, int(1.25 * (size - len(kept))) + 8)
             kept = np.concatenate([kept, ids[~self.held_out(ids)]])
-        ids = kept[:size]
+        return self.rows_of(kept[:size])
+
+    def rows_of(self, ids: np.ndarray) -> Batch:
+        """The rows of given problems with their right replies."""
         reply = self.replies(ids)
         tokens = np.concatenate([self.prompts(ids), reply], axis=1)
         return Batch(torch.from_numpy(tokens), torch.from_numpy(reply != voc.PAD))
@@ -91,18 +99,12 @@ class Score:
         return 1 - self.held_out_wrong / self.held_out_asked
 
 
-def score(model: Decoder, task: WrittenTask, ids: np.ndarray, chunk: int = 4096) -> Score:
+def score(model: Decoder, task: WrittenTask, ids: np.ndarray) -> Score:
     """Greedy decode of the given problems, compared on the result's columns.
 
     Args:
         ids: problem numbers, at least one of them held out.
-        chunk: rows decoded together.
     """
-    wrong = np.zeros(len(ids), dtype=bool)
-    for begin in range(0, len(ids), chunk):
-        part = ids[begin : begin + chunk]
-        written = greedy(model, torch.from_numpy(task.prompts(part)), task.reply).numpy()
-        right = written[:, task.result] == task.replies(part)[:, task.result]
-        wrong[begin : begin + len(part)] = ~right.all(axis=1)
+    wrong = ~exact_match(model, task, ids)
     apart = task.held_out(ids)
     return Score(len(ids), int(wrong.sum()), int(apart.sum()), int((wrong & apart).sum()))
