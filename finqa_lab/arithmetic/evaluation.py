@@ -51,11 +51,11 @@ def exact_match(model: Decoder, task: Task, ids: np.ndarray) -> np.ndarray:
 
 
 def classify(ids: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Index into :data:`KINDS` of every wrong answer, -1 for a correct one, int64 (N,).
+    """Index into ``KINDS`` of every wrong answer, -1 for a correct one, int64 (N,).
 
     Args:
         ids: the problems.
-        values: what was answered, as :meth:`Format.decode_answers` gives it.
+        values: what was answered, as ``Format.decode_answers`` gives it.
 
     >>> ids = problems.problem_ids([2, 2, 2], [0, 0, 0], [2, 2, 2])
     >>> classify(ids, np.array([4, 5, 1999])).tolist()
@@ -75,9 +75,9 @@ class Evaluation:
     """Counts over the problems asked so far.
 
     Attributes:
-        asked, wrong: int64 of shape (2, 3, 3, 4, 2), by :data:`AXES`: operation, digits of the first and of the second
+        asked, wrong: int64 of shape (2, 3, 3, 4, 2), by ``AXES``: operation, digits of the first and of the second
             operand (minus one), longest carry chain, held out of training or not.
-        kinds: wrong answers by kind, in the order of :data:`KINDS`.
+        kinds: wrong answers by kind, in the order of ``KINDS``.
         wrong_ids: the problems answered wrongly, in the order asked.
         cpu_seconds: process time spent, decoding and counting together.
     """

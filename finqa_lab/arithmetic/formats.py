@@ -30,7 +30,7 @@ class Format:
     """A way of writing problems. Every row of tokens has ``length`` columns; ``=`` stands at column 7 in all rows.
 
     Args:
-        name: its name in :data:`FORMATS`.
+        name: its name in ``FORMATS``.
         padded: operands padded to 3 and answers to 4 digits (else as written, with an end token).
         reverse: answer with the units first.
         places: digit places are given to the model.
@@ -43,7 +43,7 @@ class Format:
 
     @property
     def steps(self) -> int:
-        """Tokens to generate: four digits, and the end token where answers differ in length."""
+        """How many tokens are generated, four digits and the end token where answers differ in length."""
         return ANSWER_DIGITS if self.padded else ANSWER_DIGITS + 1
 
     @property

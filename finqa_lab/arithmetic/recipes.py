@@ -54,7 +54,7 @@ class Recipe:
     """A model of sums and differences, from shape to last step.
 
     Args:
-        name: its name in :data:`RECIPES`.
+        name: its name in ``RECIPES``.
         spelling: name of the format.
         width, layers, heads, hidden: shape of the decoder.
         optimisation: how it is trained.

@@ -69,8 +69,8 @@ def attention_maps(model: Decoder, spelling: Format, problem: int) -> tuple[np.n
     """Where the model looks while it reads a problem and its correct answer.
 
     Returns:
-        Weights, float (layers, heads, T, T): row = the position that looks, column = the position looked at; and the T
-        characters. The last character of the row is left out, nothing is predicted from it.
+        Two values. First the weights as a float array (layers, heads, T, T), whose rows are the positions that look and
+        whose columns are the positions looked at; then the T characters. The last character of the row is left out, nothing is predicted from it.
     """
     ids = np.array([problem])
     prompts = spelling.encode_prompts(*problems.operands(ids))

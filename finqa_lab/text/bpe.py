@@ -108,7 +108,7 @@ class ByteLevelBPE:
 
     @property
     def vocab_size(self) -> int:
-        """Rows an embedding table needs: the highest id + 1, special tokens included."""
+        """How many rows an embedding table needs, the highest id + 1, special tokens included."""
         return 1 + max(chain(self.pieces, self.specials.values()))
 
     def state(self) -> dict:

@@ -43,7 +43,7 @@ class LongSums:
             offset: added to the places, one number or (N,).
 
         Returns:
-            ((N, T) tokens, (N, T) places): the answer has ``max(a_digits, b_digits) + 2`` columns, of which the ones
+            Tokens and places, both int64 (N, T). The answer has ``max(a_digits, b_digits) + 2`` columns, of which the ones
             behind the end token are padding. ``=`` stands one place below the units, the operator nowhere.
         """
         count, longest = len(a), max(a_digits, b_digits)
