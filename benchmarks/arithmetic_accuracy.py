@@ -49,7 +49,7 @@ def measure(name: str, seed: int) -> dict:
 def main() -> int:
     """Run the rows asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", nargs="+", default=["main", "fixed", "text", "small"], choices=list(RECIPES))
+    parser.add_argument("--rows", nargs="+", default=["main", "fixed", "text", "small", "tiny"], choices=list(RECIPES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
