@@ -57,6 +57,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("vendor", "vendor.json"))
     if (root / "book" / "vendor").is_dir():
         shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor")
+    if (root / "book" / "course.css").exists():  # Jupyter Book loads every style sheet of _static
+        write_atomic(source / "_static" / "course.css", (root / "book" / "course.css").read_bytes())
     shutil.copy(root / "_toc.yml", source / "_toc.yml")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config = _merge(_merge(config, _offline()), settings.launch().config())

@@ -38,8 +38,8 @@ def axes(rows: int = 1, cols: int = 1, width: float = 7.0, height: float = 3.2, 
         width, height: size of the whole figure in inches.
         options: passed to ``plt.subplots`` (``sharey=True``, ...).
     """
-    with plt.rc_context(_STYLE):
-        return plt.subplots(rows, cols, figsize=(width, height), layout="constrained", **options)
+    plt.rcParams.update(_STYLE)  # for the rest of the notebook: legends and labels are drawn after this call
+    return plt.subplots(rows, cols, figsize=(width, height), layout="constrained", **options)
 
 
 def figure(fig, *, caption: str, alt: str) -> None:
@@ -55,14 +55,13 @@ def figure(fig, *, caption: str, alt: str) -> None:
         ValueError: when either text is missing or the alt text is not a description.
     """
     picture = io.BytesIO()
-    with plt.rc_context(_STYLE):
-        fig.savefig(picture, format="png", metadata={"Software": None})
+    fig.savefig(picture, format="png", metadata={"Software": None})
     plt.close(fig)
-    show_picture(picture.getvalue(), caption=caption, alt=alt)
+    show_picture(picture.getvalue(), caption=caption, alt=alt, width=round(100 * fig.get_figwidth()))
 
 
-def show_picture(png: bytes, *, caption: str, alt: str) -> None:
-    """Display PNG bytes with caption and alt text; see :func:`figure` for the rules on both."""
+def show_picture(png: bytes, *, caption: str, alt: str, width: int) -> None:
+    """Display PNG bytes ``width`` CSS pixels wide, with caption and alt text; :func:`figure` has the rules on both."""
     from IPython.display import display
 
     caption, alt = " ".join(caption.split()), " ".join(alt.split())
@@ -75,7 +74,7 @@ def show_picture(png: bytes, *, caption: str, alt: str) -> None:
     markup = (
         '<figure style="margin: 1em 0">'
         f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" '
-        'style="max-width: 100%; background: white">'
+        f'style="width: {width}px; max-width: 100%; background: white">'
         f'<figcaption style="color: inherit">{html.escape(caption)}</figcaption></figure>'
     )
     display({"text/html": markup, "text/plain": f"[figure] {caption}\n[alt] {alt}"}, raw=True)
