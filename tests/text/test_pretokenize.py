@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -39,6 +40,19 @@ def test_known_splits():
 @example(text=EMOJI)
 def test_words_join_to_the_text(digits, text):
     assert "".join(PreSplit(digits).split(text)) == text
+
+
+@pytest.mark.parametrize("digits", [255, 256, 257, 1000])
+@pytest.mark.parametrize("around", ["{}", "a{}b", "$ {},5", " {}\n12345", "\u0663\u00bd{} \u4e00"])
+def test_a_huge_number_is_cut_as_the_pattern_cuts_it(digits, around):
+    text = around.format("7" * digits)
+    assert PreSplit("right").split(text) == regex.findall(PATTERNS["right"], text)
+
+
+def test_a_huge_number_is_cut_in_linear_time():
+    # With the pattern alone this would take more than half an hour: it is quadratic, and 20,000 digits take a second.
+    words = PreSplit("right").split("1" * 1_000_000)
+    assert (words[0], len(words)) == ("1", 333_334)
 
 
 lines = st.lists(st.text(st.sampled_from("ab '.9\n\r\t\x0b\x1c\x85\u2028 "), max_size=12), max_size=6)
