@@ -51,6 +51,11 @@ register(
                 lambda ids: dict.fromkeys(zip(ids, ids[1:]), 1),
                 "each pair has count 1 in your answer; add to what is there already.",
             ),
+            WrongAnswer(
+                "one-less",
+                lambda ids: {pair: n - 1 for pair, n in count_pairs(ids).items()},
+                "every count is one too small: the first time you meet a pair counts as well, so start it at 1.",
+            ),
         ],
     )
 )
@@ -77,6 +82,10 @@ def _merge_first_only(ids, pair, new_id):
         if found == pair:
             return [*ids[:i], new_id, *ids[i + 2 :]]
     return list(ids)
+
+
+def _merge_one_step(ids, pair, new_id):
+    return [new_id if ids[i : i + 2] == list(pair) else ids[i] for i in range(len(ids))]
 
 
 def _merge_losing_the_last(ids, pair, new_id):
@@ -124,18 +133,29 @@ register(
                 _merge_losing_the_last,
                 "an id after the last pair disappears; the loop must also visit the last position.",
             ),
+            WrongAnswer(
+                "never",
+                lambda ids, pair, new_id: list(ids),
+                "nothing is ever merged. A list never equals a tuple: ids[i:i+2] == pair is always False; compare "
+                "(ids[i], ids[i+1]) with pair.",
+            ),
+            WrongAnswer(
+                "one-step",
+                _merge_one_step,
+                "the second id of a merged pair is still there; after a match step over both ids.",
+            ),
         ],
     )
 )
 
 
-def _train_with(choose, weighted=True, joined=False):
+def _train_with(choose, weighted=True, joined=False, first=256):
     def train(words, merges):
         sequences = [(list(word), count if weighted else 1) for word, count in words.items()]
         if joined:
             sequences = [([i for ids, n in sequences for _ in range(n) for i in ids], 1)]
         learned = []
-        for new_id in range(256, 256 + merges):
+        for new_id in range(first, first + merges):
             counts = Counter()
             for ids, n in sequences:
                 count_pairs(ids, n, counts)
@@ -157,6 +177,7 @@ def _train_without_recount(words, merges):
 
 def _train_cases(rng: random.Random) -> Iterator[Case]:
     yield Case({b"ab": 1}, 1)
+    yield Case({b"a": 3}, 2, note="a word of one byte has no pair, so nothing is learned")
     yield Case({b"ab": 1}, 5, note="after one merge no pair is left")
     yield Case({b"cd": 1, b"ab": 1}, 1, note="a tie: the smaller pair of ids wins")
     yield Case({b"xy": 5, b"ab": 2, b"ac": 1}, 2, note="a word with count 5 counts five times")
@@ -202,6 +223,11 @@ register(
                 "no-recount",
                 _train_without_recount,
                 "all your merges join single bytes: count again after each merge, with the new id in place.",
+            ),
+            WrongAnswer(
+                "from-257",
+                _train_with(best_pair, first=257),
+                "your new ids are one too high: the bytes are 0 to 255, so the first merge makes id 256.",
             ),
         ],
     )

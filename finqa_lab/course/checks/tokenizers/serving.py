@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +23,7 @@ def _fertility(encode, text):
 def _fertility_cases(rng: random.Random) -> Iterator[Case]:
     yield Case(_tokenise, "abc")
     yield Case(_tokenise, "net sales")
-    yield Case(_tokenise, "the the the the", note="a word counts as often as it occurs")
+    yield Case(_tokenise, "the the the the", note="a word counts as often as it occurs, and so does a token")
     yield Case(_tokenise, "€12,4m à Zürich", note="bytes, not characters")
     yield Case(_tokenise, "Revenue rose\n12.5%.\n", note="words are separated by any white space")
     for size in range(2, 6):
@@ -78,13 +79,14 @@ def _rows_with(make):
 
 
 def _rows_cases(rng: random.Random) -> Iterator[Case]:
-    yield Case(np.array([[1.0, 0.0], [3.0, 4.0]]), {2: [0, 1]})
-    yield Case(np.array([[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]]), {3: [1, 0]}, note="the other rows do not matter")
-    yield Case(np.array([[1.0, 0.0], [4.0, 6.0]]), {2: [0, 0, 1]}, note="a piece that occurs twice counts twice")
+    # Small tables, so that the example in the message shows the new rows too.
+    yield Case(np.array([[1.0, 0.0], [3.0, 6.0]]), {2: [0, 1]})
+    yield Case(np.array([[1.0, 0.0], [3.0, 6.0], [9.0, 9.0]]), {3: [1, 0]}, note="the other rows do not matter")
+    yield Case(np.array([[1.0, 0.0], [4.0, 9.0]]), {2: [0, 0, 1]}, note="a piece that occurs twice counts twice")
     numbers = np.random.default_rng(rng.randint(0, 10**6))
     for count in (1, 2, 3):
-        table = numbers.normal(size=(6, 4))
-        yield Case(table, {6 + n: [rng.randint(0, 5) for _ in range(rng.randint(2, 4))] for n in range(count)})
+        table = numbers.normal(size=(3, 2))
+        yield Case(table, {3 + n: [rng.randint(0, 2) for _ in range(rng.randint(2, 4))] for n in range(count)})
 
 
 register(
@@ -121,6 +123,17 @@ register(
                 _rows_with(lambda table, old: table[sorted(set(old))].mean(axis=0)),
                 "a piece that occurs twice in the word counts twice.",
             ),
+            WrongAnswer(
+                "one-number",
+                _rows_with(lambda table, old: np.full(table.shape[1], table[old].mean())),
+                "all numbers of a new row are the same: mean() without axis averages over the width as well; axis=0 "
+                "averages over the pieces only.",
+            ),
+            WrongAnswer(
+                "over-width",
+                _rows_with(lambda table, old: table[old].mean(axis=1)),
+                "you average over the width: axis=1 gives one number for each piece, axis=0 one for each column.",
+            ),
         ],
     )
 )
@@ -128,6 +141,10 @@ register(
 
 def _canonical(state) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _is_hex(value) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-fA-F]{64}", value) is not None
 
 
 _STATE = {"merges": [[97, 98], [256, 99]], "specials": {"<|end|>": 258, "<|user|>": 259}, "pattern": "\\p{N}"}
@@ -155,10 +172,10 @@ register(
         name="tokenizers.fingerprint",
         task="give equal tokenizer states equal hex strings, and different states different ones",
         cases=_fingerprint_cases,
-        oracle=lambda one, other: {"equal": _canonical(one) == _canonical(other), "text": True},
+        oracle=lambda one, other: {"equal": _canonical(one) == _canonical(other), "64 hex digits": True},
         call=lambda fingerprint, one, other: {
             "equal": fingerprint(one) == fingerprint(other),
-            "text": isinstance(fingerprint(one), str) and int(fingerprint(one), 16) >= 0,
+            "64 hex digits": _is_hex(fingerprint(one)),
         },
         why="a server that cannot tell two tokenizers apart serves confident nonsense.",
         hint="json.dumps(state, sort_keys=True) is the same text for the same state; hash that text.",
@@ -182,6 +199,12 @@ register(
                 "sizes",
                 lambda state: _canonical({key: len(value) for key, value in state.items()}),
                 "two tokenizers of the same size are not the same tokenizer; hash the contents.",
+            ),
+            WrongAnswer(
+                "not-hex",
+                lambda state: hashlib.sha256(json.dumps(state, sort_keys=True).encode()).digest(),
+                "equal and unequal states are told apart, but the answer is not a string of 64 hex digits; take "
+                "hashlib.sha256(...).hexdigest(). Python's hash() would not do: it changes from run to run.",
             ),
         ],
     )

@@ -53,6 +53,14 @@ register(
                 lambda number: f"{int(number):,}".split(","),
                 "leading zeros are lost on the way through int; cut the string itself.",
             ),
+            WrongAnswer(
+                "empty-group",
+                lambda number: [
+                    number[: len(number) % 3],
+                    *(number[i : i + 3] for i in range(len(number) % 3, len(number), 3)),
+                ],
+                "there is an empty first group when the length is a multiple of three; leave it out.",
+            ),
         ],
     )
 )
@@ -141,12 +149,23 @@ register(
                 _best_by(lambda pieces, log_p: -_total(pieces, log_p)),
                 "log probabilities are negative: the best path has the largest sum, the one nearest to zero.",
             ),
+            WrongAnswer(
+                "reversed",
+                lambda word, log_p: _best_by(_total)(word, log_p)[::-1],
+                "the pieces are right but stand in reverse: the walk from the end finds the last piece first.",
+            ),
+            WrongAnswer(
+                "uncut",
+                lambda word, log_p: [word] if word else [],
+                "the word is never cut. If best starts at 0 everywhere, no negative sum can beat it: start at minus "
+                "infinity, with best[0] = 0 alone.",
+            ),
         ],
     )
 )
 
 
-def _expected(words, log_p, weight=None, times=True, normal=True):
+def _expected(words, log_p, weight=None, times=True, normal=True, distinct=False):
     found = dict.fromkeys(log_p, 0.0)
     for word, count in words.items():
         cuts = list(_segmentations(word, log_p))
@@ -154,7 +173,7 @@ def _expected(words, log_p, weight=None, times=True, normal=True):
         if weight == "best":
             weights = [float(n == int(np.argmax(weights))) for n in range(len(cuts))]
         for cut, share in zip(cuts, weights):
-            for piece in cut:
+            for piece in set(cut) if distinct else cut:
                 found[piece] += (count if times else 1) * share / (sum(weights) if normal else 1.0)
     return found
 
@@ -199,6 +218,17 @@ register(
                 "word-once",
                 lambda words, log_p: _expected(words, log_p, times=False),
                 "multiply by how often the word occurs.",
+            ),
+            WrongAnswer(
+                "once-per-segmentation",
+                lambda words, log_p: _expected(words, log_p, distinct=True),
+                "a piece that stands twice in a segmentation, as 'a' in a|a|b, counts twice.",
+            ),
+            WrongAnswer(
+                "unused-missing",
+                lambda words, log_p: {piece: n for piece, n in _expected(words, log_p).items() if n},
+                "each piece of log_p has an entry, those that are never used with 0.0: start from "
+                "dict.fromkeys(log_p, 0.0).",
             ),
         ],
     )
