@@ -70,7 +70,8 @@ def attention_maps(model: Decoder, spelling: Format, problem: int) -> tuple[np.n
 
     Returns:
         Two values. First the weights as a float array (layers, heads, T, T), whose rows are the positions that look and
-        whose columns are the positions looked at; then the T characters. The last character of the row is left out, nothing is predicted from it.
+        whose columns are the positions looked at; then the T characters. The last character of the row is left out,
+        nothing is predicted from it.
     """
     ids = np.array([problem])
     prompts = spelling.encode_prompts(*problems.operands(ids))

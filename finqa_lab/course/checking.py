@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finqa_lab.course import checks, compare
-from finqa_lab.course.timebox import TimeUp, limit
+from finqa_lab.course.timebox import TimeUp, bounded_output, limit
 from finqa_lab.errors import CourseError
 
 NOT_STARTED, WRONG, RIGHT = "not started", "wrong", "right"
@@ -129,7 +129,7 @@ class Check:
         """
         results: list[Outcome] = []
         try:
-            with limit(self.seconds):
+            with limit(self.seconds), bounded_output():
                 for case in cases:
                     results.append(self._one(answer, case))
         except TimeUp as ring:
@@ -161,10 +161,16 @@ class Check:
         """The verdict on ``answer``; ``seed`` draws the random cases."""
         if answer is None or answer is Ellipsis:
             return self._not_started()
+        if self.call is None and not callable(answer):
+            return Verdict(
+                WRONG,
+                f"[wrong] {self.name}: it was given {compare.show(answer)}, which is no function.\n"
+                f'  hint: pass the function itself, check("{self.name}", f), not the result of calling it.',
+            )
         cases = list(self.cases(random.Random(f"{self.name}/{seed}")))
         expected = [_oracle_outcome(self.oracle, case) for case in cases]
         got = self.outcomes(answer, cases)
-        if any(isinstance(outcome.error, NotImplementedError) for outcome in got):
+        if isinstance(got[0].error, NotImplementedError):  # raised only later, it is a branch that is missing
             return self._not_started()
         failing = [i for i, pair in enumerate(zip(expected, got)) if not self.agree(*pair)]
         if not failing:
@@ -178,16 +184,17 @@ class Check:
 
     def _wrong(self, cases: list[Case], expected: list[Outcome], got: list[Outcome], first: int) -> Verdict:
         mistake = self._diagnose(cases, got)
+        hint = mistake.hint if mistake else _hint_for_error(got[first], self.seconds) + self.hint
         case = cases[first]
+        where = compare.first_difference(expected[first].value, got[first].value)
         lines = [
             f"[wrong] {self.name}: {self.task}.",
             f"  smallest failing example: ({case})" + (f", {case.note}" if case.note else ""),
             f"  expected: {expected[first]}",
             f"  got:      {got[first]}",
+            *([f"  first difference {where}"] if where else []),
             *textwrap.wrap(f"why it matters: {self.why}", 110, initial_indent="  ", subsequent_indent="    "),
-            *textwrap.wrap(
-                f"hint: {mistake.hint if mistake else self.hint}", 110, initial_indent="  ", subsequent_indent="    "
-            ),
+            *textwrap.wrap(f"hint: {hint}", 110, initial_indent="  ", subsequent_indent="    "),
         ]
         return Verdict(WRONG, "\n".join(lines), mistake.name if mistake else "")
 
@@ -196,6 +203,17 @@ class Check:
             if all(map(self.agree, self.outcomes(mistake.answer, cases), got)):
                 return mistake
         return None
+
+
+def _hint_for_error(outcome: Outcome, seconds: float) -> str:
+    """What an exception or a time-out says by itself, in front of the exercise's own hint."""
+    if isinstance(outcome.error, TimeUp):
+        return f"your code was stopped after {seconds:g} s; look for a loop whose condition never becomes false. "
+    if isinstance(outcome.error, NotImplementedError):
+        return "one branch of your function still raises NotImplementedError. "
+    if outcome.error is not None:
+        return f"on this input your code raised {type(outcome.error).__name__}; run it alone on it to see the line. "
+    return ""
 
 
 def _oracle_outcome(oracle: Callable, case: Case) -> Outcome:

@@ -57,6 +57,31 @@ def show(value, width: int = 160) -> str:
     return text if len(text) <= width else f"{text[: width // 2 - 3]} ... {text[-width // 2 + 3 :]}"
 
 
+def first_difference(expected, got) -> str:
+    """Where two arrays of one shape, or two sequences, differ first; "" when that cannot be said.
+
+    >>> first_difference([1, 2, 3], [1, 5, 3])
+    'at index 1: expected 2, got 5'
+    """
+    if _is_array(expected) and _is_array(got):
+        left, right = _array(expected), _array(got)
+        if left.shape != right.shape or left.dtype.kind in "USO" or right.dtype.kind in "USO" or not left.ndim:
+            return ""
+        apart = np.argwhere(~np.isclose(left, right, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+        if not len(apart):
+            return ""
+        index = tuple(apart[0].tolist())
+        return f"at index {list(index)}: expected {show(left[index].item())}, got {show(right[index].item())}"
+    plain = (str, bytes)
+    if isinstance(expected, Sequence) and isinstance(got, Sequence) and not isinstance(expected, plain):
+        for index, (left, right) in enumerate(zip(expected, got)):
+            if not same(left, right):
+                return f"at index {index}: expected {show(left)}, got {show(right)}"
+        if len(expected) != len(got):
+            return f"expected {len(expected)} items, got {len(got)}"
+    return ""
+
+
 def _is_array(value) -> bool:
     # A torch tensor is recognised by its methods, so that comparing lists does not import torch.
     return isinstance(value, np.ndarray | np.generic) or (hasattr(value, "detach") and hasattr(value, "numpy"))

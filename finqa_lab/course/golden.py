@@ -8,9 +8,10 @@ only through ``finqa-lab run LAB --update-golden``, which prints what it changed
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
-from finqa_lab.course import labs
+from finqa_lab.course import labs, metrics
 from finqa_lab.course.metrics import format_value
 from finqa_lab.errors import CourseError
 from finqa_lab.files import read_json, write_atomic
@@ -78,13 +79,14 @@ def compare(lab: str, metrics: dict[str, dict]) -> list[str]:
         low, high = entries[name]["low"], entries[name]["high"]
         value = float(found["value"])
         if not (low is None or value >= low) or not (high is None or value <= high) or not math.isfinite(value):
-            problems.append(f"{name} = {format_value(found['value'])} is outside {describe(entries[name])}")
+            problems.append(f"{name} = {found['value']} is outside {describe(entries[name], digits=10)}")
     return problems
 
 
-def describe(entry: dict) -> str:
+def describe(entry: dict, digits: int = 4) -> str:
     """The bound in words: ``"[190, 210]"``, ``"at least 0.85"``, ``"exactly 3"``, ``"no bound"``."""
     low, high = entry["low"], entry["high"]
+    format_value = partial(metrics.format_value, digits=digits)
     if low is None and high is None:
         return "no bound"
     if low is None or high is None:

@@ -35,11 +35,11 @@ def record(name: str, value: bool | int | float, unit: str = "") -> None:
     display({MIME: {"name": name, "value": value, "unit": unit}, "text/plain": text}, raw=True)
 
 
-def format_value(value: bool | int | float) -> str:
-    """Four significant figures for a float, separators for an integer: ``format_value(1500500)`` is '1,500,500'."""
+def format_value(value: bool | int | float, digits: int = 4) -> str:
+    """``digits`` significant figures for a float, separators for an integer: ``format_value(1500)`` is '1,500'."""
     if isinstance(value, bool):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
 
 
 def collect(notebook) -> dict[str, dict]:

@@ -1,9 +1,11 @@
-"""A wall-clock limit around code that may never return, without killing the process it runs in."""
+"""Limits around code that may never return or never stop printing, without killing the process it runs in."""
 
 import ctypes
+import io
 import signal
+import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 
 class TimeUp(BaseException):
@@ -30,6 +32,28 @@ def limit(seconds: float):
     """
     on_main = threading.current_thread() is threading.main_thread()
     with _alarm(seconds) if on_main and hasattr(signal, "setitimer") else _watcher(seconds):
+        yield
+
+
+class _Bounded(io.TextIOBase):
+    """Passes the first ``room`` characters on and drops the rest, saying so once."""
+
+    def __init__(self, target, room: int):
+        self.target, self.room = target, room
+
+    def write(self, text: str) -> int:
+        if self.room > 0:
+            self.target.write(text[: self.room])
+            self.room -= len(text)
+            if self.room <= 0:
+                self.target.write("\n... (further output is not shown)\n")
+        return len(text)
+
+
+@contextmanager
+def bounded_output(room: int = 2000):
+    """Let at most ``room`` characters of standard output through; a print in a loop must not fill a notebook."""
+    with redirect_stdout(_Bounded(sys.stdout, room)):
         yield
 
 

@@ -207,3 +207,44 @@ def test_limit_rings_on_a_worker_thread_too():
     thread.start()
     thread.join(30)
     assert seen == ["rang"]
+
+
+def test_a_difference_far_inside_is_located():
+    a, b = np.arange(24.0).reshape(6, 4), np.arange(24.0).reshape(6, 4)
+    b[5, 3] = 99
+    assert compare.first_difference(a, b) == "at index [5, 3]: expected 23.0, got 99.0"
+    assert compare.first_difference([1, 2], [1, 2, 3]) == "expected 2 items, got 3"
+    assert compare.first_difference(a, a) == compare.first_difference(a, [1]) == compare.first_difference(1, 2) == ""
+    verdict = make(oracle=lambda items: [0] * 30 + [1], wrong=[]).judge(lambda items: [0] * 30 + [2])
+    assert "first difference at index 30: expected 1, got 2" in verdict.message
+
+
+def test_printing_without_end_is_cut(capsys):
+    def answer(items):
+        while True:
+            print("x" * 50)
+
+    verdict = make().judge(answer)
+    out = capsys.readouterr().out
+    assert len(out) < 3000 and "further output is not shown" in out
+    assert "stopped after 0.5 s; look for a loop" in verdict.message
+
+
+def test_the_result_in_place_of_the_function_is_named():
+    verdict = make().judge(6)
+    assert verdict.status == WRONG and "pass the function itself" in verdict.message
+
+
+def test_a_missing_branch_is_wrong_not_unstarted():
+    def answer(items):
+        if len(items) > 1:
+            raise NotImplementedError
+        return sum(items)
+
+    verdict = make().judge(answer)
+    assert verdict.status == WRONG and "one branch of your function" in verdict.message
+
+
+def test_an_exception_is_named_in_the_hint():
+    verdict = make().judge(lambda items: items[5])
+    assert "your code raised IndexError" in verdict.message

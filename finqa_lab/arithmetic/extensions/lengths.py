@@ -43,8 +43,8 @@ class LongSums:
             offset: added to the places, one number or (N,).
 
         Returns:
-            Tokens and places, both int64 (N, T). The answer has ``max(a_digits, b_digits) + 2`` columns, of which the ones
-            behind the end token are padding. ``=`` stands one place below the units, the operator nowhere.
+            Tokens and places, both int64 (N, T). The answer has ``max(a_digits, b_digits) + 2`` columns, of
+            which the ones behind the end token are padding. ``=`` stands one place below the units, the operator nowhere.
         """
         count, longest = len(a), max(a_digits, b_digits)
         total = a + b
