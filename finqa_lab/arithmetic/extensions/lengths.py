@@ -44,7 +44,8 @@ class LongSums:
 
         Returns:
             Tokens and places, both int64 (N, T). The answer has ``max(a_digits, b_digits) + 2`` columns, of
-            which the ones behind the end token are padding. ``=`` stands one place below the units, the operator nowhere.
+            which the ones behind the end token are padding. ``=`` stands one place below the units, the operator
+            nowhere.
         """
         count, longest = len(a), max(a_digits, b_digits)
         total = a + b
