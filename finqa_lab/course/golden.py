@@ -34,8 +34,10 @@ def bounds(value: float, kind: str, margin: float | str) -> tuple[float | None, 
     >>> bounds(200.0, "within", "5%"), bounds(0.9, "at_least", 0.05), bounds(3, "exact", 0), bounds(3, "free", 0)
     ((190.0, 210.0), (0.85, None), (3, 3), (None, None))
     """
+    if kind == "exact":
+        return value, value
     size = abs(value) * float(margin[:-1]) / 100 if isinstance(margin, str) else margin
-    low, high = (value, value) if kind == "exact" else (value - size, value + size)
+    low, high = value - size, value + size
     return (
         None if kind in ("at_most", "free") else _tidy(low),
         None if kind in ("at_least", "free") else _tidy(high),

@@ -40,6 +40,7 @@ def test_what_is_no_metric_is_refused(name, value, shown):
     "value, kind, margin, bounds",
     [
         (10, "exact", 0, (10, 10)),
+        (154716 / 1500500, "exact", 0, (154716 / 1500500, 154716 / 1500500)),
         (10.0, "within", "10%", (9.0, 11.0)),
         (-10.0, "within", "10%", (-11.0, -9.0)),
         (10.0, "at_least", 1, (9.0, None)),
