@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import threading
+import time
 
 import pytest
 from service_helpers import fake_version, running
@@ -175,7 +176,7 @@ def test_promote_roll_back_and_a_request_in_flight(promoted, tmp_path):
         in_flight = threading.Thread(target=lambda: results.append(server.predict("1+1")))
         in_flight.start()
         while server.ask("GET", "/health")[2]["decoding"] == 0:
-            pass
+            time.sleep(0.005)
         promotion.promote(new)
         server.wait_for("serving", 2)
         assert not results  # the new version serves, the request still runs
