@@ -10,7 +10,7 @@ labs: env
 	$(BIN)/finqa-lab book
 
 test: env
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 # The installed lock is kept beside the environment; a differing one means: install again.
 env:

@@ -55,6 +55,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     root = labs.root()
     source.mkdir(parents=True)
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("vendor", "vendor.json"))
+    (source / "_extra").mkdir()
     if (root / "book" / "vendor").is_dir():
         shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor")
     if (root / "book" / "course.css").exists():  # Jupyter Book loads every style sheet of _static

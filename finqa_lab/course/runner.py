@@ -180,7 +180,9 @@ def _stored(job: Job) -> Result | None:
 def _run_one(job: Job, on_event, stop: threading.Event) -> Result:
     result = Result(job.lab, job.profile, job.parameters, key=fingerprint(job), notebook=str(job.target))
     started = time.perf_counter()
-    partial = job.out / f".{job.lab}.partial.ipynb"
+    # Named after the process: two runs into one folder must not take each other's file.
+    partial = job.out / f".{job.lab}.{os.getpid()}.partial.ipynb"
+    job_path = job.out / f".{job.lab}.{os.getpid()}.job.json"
     try:
         for stale in (job.target, job.state):
             stale.unlink(missing_ok=True)  # a failed run must not leave an older success in its place
@@ -191,7 +193,7 @@ def _run_one(job: Job, on_event, stop: threading.Event) -> Result:
             "cell_timeout": int(job.timeout) + 30,  # the runner's own limit comes first
             "cwd": str(labs.root()),
         }
-        job_file = write_atomic(job.out / f".{job.lab}.job.json", json.dumps(spec))
+        job_file = write_atomic(job_path, json.dumps(spec))
         ending = supervise(job_file, job.timeout, stop, lambda event: on_event(job.lab, event))
         result.status = "failed" if ending.reason else "passed"
         for name in ("reason", "cell", "cell_source", "detail", "cpu_seconds"):
@@ -203,7 +205,7 @@ def _run_one(job: Job, on_event, stop: threading.Event) -> Result:
     except (CourseError, OSError) as error:
         result.status, result.reason, result.detail = "failed", "cannot write", str(error)
     finally:
-        for leftover in (partial, job.out / f".{job.lab}.job.json"):
+        for leftover in (partial, job_path):
             leftover.unlink(missing_ok=True)
         result.seconds = time.perf_counter() - started
     with contextlib.suppress(CourseError):  # the report says so too; the lab itself ran
