@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from finqa_lab.nn.cache import KVCache
+from finqa_lab.nn.cache.contiguous import ContiguousCache
 from finqa_lab.nn.transformer import Decoder
 
 
@@ -35,7 +35,7 @@ def greedy(
     prompts = prompts.to(model.device)
     if places is not None:
         places = places.expand(batch, places.shape[-1]).to(model.device)
-    cache = KVCache(model.config, batch, length + steps, device=prompts.device) if use_cache else None
+    cache = ContiguousCache(model.config, batch, length + steps, device=prompts.device) if use_cache else None
     sequence, fresh, seen = prompts, prompts, 0
     ended = torch.zeros(batch, dtype=torch.bool, device=prompts.device)
     for _ in range(steps):

@@ -20,5 +20,7 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis."""
-        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.gain
+        """Normalise the last axis; computed in float32 where x has fewer bits."""
+        wide = x if x.dtype == self.gain.dtype == torch.float32 else x.float()
+        normal = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
+        return normal.to(x.dtype) * self.gain

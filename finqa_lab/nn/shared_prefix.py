@@ -8,7 +8,7 @@ answers are those of :func:`finqa_lab.nn.generate.greedy`; servers call the same
 import torch
 from torch import Tensor
 
-from finqa_lab.nn.cache import KVCache
+from finqa_lab.nn.cache.contiguous import ContiguousCache
 from finqa_lab.nn.transformer import Decoder
 
 
@@ -46,7 +46,7 @@ def greedy_shared(model: Decoder, prompts: Tensor, steps: int, places: Tensor | 
     places = None if places is None else places.to(model.device)
     everyone = torch.arange(rows, device=model.device)
     ids = prefix_ids(prompts, None if places is None else places[:, :length])
-    cache, parents = KVCache(model.config, 1, length + steps, device=model.device), None
+    cache, parents = ContiguousCache(model.config, 1, length + steps, device=model.device), None
     for column in range(length):
         distinct = int(ids[-1, column]) + 1
         first = torch.full_like(everyone[:distinct], rows).scatter_reduce_(0, ids[:, column], everyone, "amin")

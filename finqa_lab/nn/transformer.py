@@ -1,20 +1,25 @@
-"""A decoder-only transformer: pre-norm blocks, tied output head.
+"""A decoder-only transformer: embeddings, pre-norm blocks, a final norm, an output head.
 
-Each block computes ``x = x + attention(norm(x))`` and ``x = x + mlp(norm(x))``; a final norm and the
-transposed token embedding give the logits. With ``places`` the input is the sum of three embeddings: token,
-absolute position and digit place.
+Each block computes ``x = x + attention(norm(x))`` and ``x = x + mlp(norm(x))``. The same class is the arithmetic model
+(learned positions, ReLU, tied head, digit places) and a Llama (rotary positions, SwiGLU, grouped heads): the config
+says which.
 """
 
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finqa_lab.nn.attention import Attention
-from finqa_lab.nn.cache import KVCache
+from finqa_lab.errors import CourseError
+from finqa_lab.nn.attention import Attention, Frame
+from finqa_lab.nn.cache.interface import Cache
 from finqa_lab.nn.config import DecoderConfig
+from finqa_lab.nn.latent import LatentAttention
+from finqa_lab.nn.masks import position_mask
 from finqa_lab.nn.mlp import make_mlp
 from finqa_lab.nn.norm import RMSNorm
+from finqa_lab.nn.rope import Rotary
 
 
 class Block(nn.Module):
@@ -23,13 +28,13 @@ class Block(nn.Module):
     def __init__(self, config: DecoderConfig, layer: int):
         super().__init__()
         self.attention_norm = RMSNorm(config.width, config.norm_eps)
-        self.attention = Attention(config, layer)
+        self.attention = (Attention if config.latent is None else LatentAttention)(config, layer)
         self.mlp_norm = RMSNorm(config.width, config.norm_eps)
         self.mlp = make_mlp(config)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None, start: int = 0, maps: list | None = None) -> Tensor:
+    def forward(self, x: Tensor, frame: Frame, start: int = 0) -> Tensor:
         """Transform the positions from ``start`` on; the earlier ones only serve as keys and values."""
-        x = x[:, start:] + self.attention(self.attention_norm(x), cache, start, maps)
+        x = x[:, start:] + self.attention(self.attention_norm(x), frame, start)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -57,6 +62,10 @@ class Decoder(nn.Module):
             self.place_embedding = nn.Embedding(config.places, config.width)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
+        if not config.tied:
+            self.head = nn.Linear(config.width, config.vocabulary, bias=False)
+        rotated = config.head_width if config.latent is None else config.latent.rotary
+        self.rotary = Rotary(config, rotated) if config.positions == "rotary" else None
         self.reset_parameters(seed)
 
     def reset_parameters(self, seed: int) -> None:
@@ -83,9 +92,10 @@ class Decoder(nn.Module):
         self,
         tokens: Tensor,
         places: Tensor | None = None,
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
         start: int = 0,
         maps: list | None = None,
+        padding: Tensor | None = None,
     ) -> Tensor:
         """Logits of the next token.
 
@@ -97,33 +107,76 @@ class Decoder(nn.Module):
                 MLP of the positions before it, which saves about half of that block when only an answer is
                 trained on. With ``start = T`` the pass fills the cache and returns no logits.
             maps: a list that receives one (B, H, T, T_keys) tensor of attention weights a layer.
+            padding: (B,) int64, how many positions at the left of each row are padding: they are seen by no one, and
+                the row's own positions count from behind them. Give it again with every pass on the same cache.
 
         Returns:
-            (B, T - start, V) float logits.
+            (B, T - start, V) logits, in the dtype of the weights.
 
         Raises:
-            ValueError: when the sequence is longer than the context, or ``places`` does not match the config.
+            CourseError: when the sequence is longer than the context.
+            ValueError: when ``places`` does not match the config.
         """
+        new = tokens.shape[1]
         behind = cache.length if cache is not None else 0
-        x = self.embed(tokens, places, behind)
+        if behind + new > self.config.context:
+            raise CourseError(
+                f"a sequence of {behind + new} positions does not fit the context of {self.config.context}; shorten it"
+            )
+        positions = self._positions(new, behind, cache, padding)
+        x = self.embed(tokens, places, behind, positions)
+        frame = self._frame(new, behind, positions, cache, padding, maps)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache, start if layer == last else 0, maps)
+            x = block(x, frame, start if layer == last else 0)
         if cache is not None:
-            cache.advance(tokens.shape[1])
-        return self.norm(x) @ self.token_embedding.weight.T
+            cache.advance(new)
+        return F.linear(self.norm(x), self.token_embedding.weight if self.config.tied else self.head.weight)
 
-    def embed(self, tokens: Tensor, places: Tensor | None = None, behind: int = 0) -> Tensor:
+    def embed(self, tokens: Tensor, places: Tensor | None, behind: int, positions: Tensor | None) -> Tensor:
         """Sum of the embeddings, (B, T) -> (B, T, d); ``behind`` positions come before the first token."""
-        end = behind + tokens.shape[1]
-        if end > self.config.context:
-            raise ValueError(f"a sequence of {end} positions does not fit a context of {self.config.context}")
         if (places is not None) != bool(self.config.places):
             raise ValueError("give `places` exactly when the config has a place table")
         x = self.token_embedding(tokens)
         if self.config.positions == "learned":
-            x = x + self.position_embedding.weight[behind:end]
+            table = self.position_embedding.weight
+            x = x + (table[behind : behind + tokens.shape[1]] if positions is None else table[positions.clamp(min=0)])
         return x if places is None else x + self.place_embedding(places)
+
+    def _positions(self, new: int, behind: int, cache: Cache | None, padding: Tensor | None) -> Tensor | None:
+        """(B, new) positions of the new tokens, or None when every row stands at ``behind .. behind + new - 1``."""
+        given = cache.query_positions(new) if cache is not None else None
+        if padding is None:
+            return given
+        if given is None:
+            given = torch.arange(behind, behind + new, device=padding.device)
+        return given - padding[:, None]
+
+    def _frame(
+        self,
+        new: int,
+        behind: int,
+        positions: Tensor | None,
+        cache: Cache | None,
+        padding: Tensor | None,
+        maps: list | None,
+    ) -> Frame:
+        """Angles and mask of one pass. Most passes need no mask: everything behind a query is visible to it."""
+        weight, window = self.token_embedding.weight, self.config.window
+        rotary = self.rotary and self.rotary.at(behind, new, positions, weight.device, weight.dtype)
+        keys = cache.key_positions(new) if cache is not None else None
+        if positions is None and keys is None and not (window and behind + new > window):
+            return Frame(rotary, None, cache, maps)
+        if keys is None:
+            keys = torch.arange(behind + new, device=weight.device)
+        elif padding is not None and self.config.sinks:
+            raise CourseError("a cache that drops positions keeps the padding as sinks; run padded rows one by one")
+        if padding is not None:
+            keys = keys - padding[:, None]
+        if positions is None:
+            positions = torch.arange(behind, behind + new, device=weight.device)
+        mask = position_mask(positions, keys, window, self.config.sinks)
+        return Frame(rotary, mask if mask.ndim == 2 else mask[:, None], cache, maps)
 
     @property
     def device(self) -> torch.device:
@@ -131,5 +184,5 @@ class Decoder(nn.Module):
         return self.token_embedding.weight.device
 
     def parameter_count(self) -> int:
-        """Number of trained numbers; the tied head counts once."""
+        """Number of trained numbers; a tied head counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -151,7 +151,9 @@ def test_the_shared_loop_learns_a_signed_difference():
     assert np.mean(run.losses[-10:]) < 0.8 * np.mean(run.losses[:10])
 
 
-@pytest.mark.parametrize("name, models", [("signed", 2), ("division", 4), ("lengths", 20), ("products", 2), ("oversampling", 3)])
+@pytest.mark.parametrize(
+    "name, models", [("signed", 2), ("division", 4), ("lengths", 20), ("products", 2), ("oversampling", 3)]
+)
 def test_every_study_runs_shortened_and_its_counts_fit_together(name, models):
     rows = STUDIES[name](seed=0, scale=0.002, share=0.002)
     assert len(rows) == models

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from finqa_lab.errors import CourseError
-from finqa_lab.nn.attention import Attention, attention_weights, causal_mask
-from finqa_lab.nn.cache import KVCache
+from finqa_lab.nn.attention import Attention, Frame, attention_weights
+from finqa_lab.nn.cache.contiguous import ContiguousCache
 from finqa_lab.nn.checkpoint import CONFIG_FILE, WEIGHTS_FILE, load_checkpoint, save_checkpoint
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.generate import greedy
+from finqa_lab.nn.masks import causal_mask
 from finqa_lab.nn.norm import RMSNorm
 from finqa_lab.nn.shared_prefix import greedy_shared, prefix_ids
 from finqa_lab.nn.transformer import Decoder
@@ -57,7 +58,7 @@ def test_attention_equals_torch_multihead_attention():
     x = torch.randn(3, 7, 16)
     expected, weights = theirs(x, x, x, attn_mask=~causal_mask(7, 7), average_attn_weights=False)
     maps = []
-    torch.testing.assert_close(ours(x, maps=maps), expected)
+    torch.testing.assert_close(ours(x, Frame(maps=maps)), expected)
     torch.testing.assert_close(maps[0], weights)
 
 
@@ -71,7 +72,7 @@ def test_grouped_heads_equal_repeated_heads():
 def test_cached_logits_equal_uncached(shape):
     model, x, places = Decoder(shape).eval(), tokens(), places_for(shape)
     full = model(x, places)
-    cache, pieces, at = KVCache(shape, batch=5), [], 0
+    cache, pieces, at = ContiguousCache(shape, batch=5), [], 0
     for length in (4, 1, 1, 3, 2, 1):
         here = None if places is None else places[:, at : at + length]
         pieces.append(model(x[:, at : at + length], here, cache))
@@ -96,20 +97,20 @@ def test_the_future_does_not_reach_the_past():
 
 
 def test_cache_is_used_and_bounded():
-    model, cache = Decoder(SMALL), KVCache(SMALL, batch=1, capacity=6)
+    model, cache = Decoder(SMALL), ContiguousCache(SMALL, batch=1, capacity=6)
     model(tokens(1, 5), cache=cache)
     expected = model(tokens(1, 1, seed=3), cache=cache)
-    again = KVCache(SMALL, batch=1)
+    again = ContiguousCache(SMALL, batch=1)
     model(tokens(1, 5), cache=again)
     again.values.zero_()  # a decoder that ignored its cache would not notice
     assert not torch.allclose(model(tokens(1, 1, seed=3), cache=again), expected)
-    with pytest.raises(ValueError, match="holds 6 positions; 7"):
+    with pytest.raises(CourseError, match="holds 6 positions; 7"):
         model(tokens(1, 1), cache=cache)
 
 
 def test_selected_cache_continues_each_prefix():
     model, prefix = Decoder(SMALL).eval(), tokens(2, 4)
-    cache = KVCache(SMALL, batch=2)
+    cache = ContiguousCache(SMALL, batch=2)
     model(prefix, cache=cache)
     endings = tokens(6, 1, seed=4)
     chosen = model(endings, cache=cache.select(torch.tensor([0, 0, 0, 1, 1, 1])))
@@ -119,7 +120,7 @@ def test_selected_cache_continues_each_prefix():
 
 def test_cache_bytes_are_the_formula():
     shape = config(kv_heads=2)
-    assert KVCache(shape, batch=7).nbytes == 2 * 3 * 7 * 2 * 12 * 4 * 4
+    assert ContiguousCache(shape, batch=7).nbytes == 2 * 3 * 7 * 2 * 12 * 4 * 4
 
 
 def test_initialisation_is_seeded_and_scaled():
@@ -172,7 +173,7 @@ def test_greedy_stops_and_pads():
 
 def test_wrong_use_is_refused():
     model = Decoder(SMALL)
-    with pytest.raises(ValueError, match="13 positions does not fit a context of 12"):
+    with pytest.raises(CourseError, match="13 positions does not fit the context of 12"):
         model(tokens(1, 13))
     with pytest.raises(ValueError, match="places"):
         model(tokens(), torch.zeros(12, dtype=torch.int64))
@@ -188,7 +189,7 @@ def test_wrong_use_is_refused():
         ("layers", True, "layers is True"),
         ("kv_heads", 3, "not a multiple of kv_heads = 3"),
         ("mlp", "gelu", "allowed: relu, swiglu"),
-        ("positions", "rope", "allowed: learned, none"),
+        ("positions", "rope", "allowed: learned, rotary, none"),
         ("norm_eps", 0, "norm_eps is 0"),
         ("depth", 2, "unknown field 'depth'"),
     ],

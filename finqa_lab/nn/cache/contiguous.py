@@ -1,39 +1,38 @@
-"""A contiguous key/value cache: what attention has already computed for the positions behind it.
+"""A contiguous key/value cache: one tensor for the whole context, reserved before the first token.
 
 Keys and values of a position never change once computed (attention is causal), so decoding one more token
-needs the projections of that token only. The cache costs ``2 * layers * batch * kv_heads * context *
-head_width`` numbers.
+needs the projections of that token only.
 """
 
 import torch
 from torch import Tensor
 
+from finqa_lab.errors import CourseError
+from finqa_lab.nn.cache.interface import Cache
 from finqa_lab.nn.config import DecoderConfig
 
 
-class KVCache:
+class ContiguousCache(Cache):
     """Keys and values of all layers in one preallocated tensor each, filled from the left.
 
     Args:
         config: shape of the decoder.
         batch: number of sequences B; all have the same length (left-pad them, or keep one cache per length).
         capacity: positions to make room for; the default is ``config.context``.
-
-    Attributes:
-        length: number of positions filled so far. It moves in :meth:`advance`, once all layers have appended.
+        dtype, device: of the tensors; those of the model.
 
     >>> config = DecoderConfig(vocabulary=17, width=8, layers=2, heads=2, hidden=16, context=12)
-    >>> KVCache(config, batch=3).keys.shape   # layers, batch, key/value heads, positions, head width
+    >>> ContiguousCache(config, batch=3).keys.shape   # layers, batch, key/value heads, positions, head width
     torch.Size([2, 3, 2, 12, 4])
     """
 
     def __init__(
         self, config: DecoderConfig, batch: int, capacity: int | None = None, dtype=torch.float32, device=None
     ):
-        shape = (config.layers, batch, config.key_value_heads, capacity or config.context, config.head_width)
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
-        self.length = 0
+        heads, key_width, value_width = config.cache_shape
+        shape = (config.layers, batch, heads, capacity or config.context)
+        self.keys = torch.empty(*shape, key_width, dtype=dtype, device=device)
+        self.values = torch.empty(*shape, value_width, dtype=dtype, device=device)
 
     @property
     def capacity(self) -> int:
@@ -43,33 +42,31 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Bytes held by keys and values together."""
-        return 2 * self.keys.numel() * self.keys.element_size()
+        return self.keys.nbytes + self.values.nbytes
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store (B, H_kv, T_new, d_head) behind what is there; return views of all (B, H_kv, T_all, d_head).
-
-        Raises:
-            ValueError: when there is no room left.
-        """
+        """Store behind what is there; return views of everything so far (:meth:`Cache.append`)."""
         end = self.length + key.shape[2]
         if end > self.capacity:
-            raise ValueError(f"the key/value cache holds {self.capacity} positions; {end} were asked for")
+            raise CourseError(
+                f"the key/value cache holds {self.capacity} positions; {end} were asked for: give it a larger capacity"
+            )
         self.keys[layer, :, :, self.length : end] = key
         self.values[layer, :, :, self.length : end] = value
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
-    def advance(self, positions: int) -> None:
-        """Count ``positions`` as filled: called once a forward pass, after every layer has appended."""
-        self.length += positions
+    def truncate(self, length: int) -> None:
+        """Forget the positions from ``length`` on."""
+        self.length = min(self.length, length)
 
-    def select(self, rows: Tensor) -> "KVCache":
+    def select(self, rows: Tensor) -> "ContiguousCache":
         """A new cache holding the sequences ``rows`` (int64): one prefix can be continued in many ways.
 
         >>> config = DecoderConfig(vocabulary=17, width=8, layers=2, heads=2, hidden=16, context=12)
-        >>> KVCache(config, batch=3).select(torch.tensor([0, 0, 2, 2])).keys.shape[1]
+        >>> ContiguousCache(config, batch=3).select(torch.tensor([0, 0, 2, 2])).keys.shape[1]
         4
         """
-        chosen = object.__new__(KVCache)
+        chosen = object.__new__(ContiguousCache)
         chosen.length = self.length
         for name in ("keys", "values"):
             old = getattr(self, name)

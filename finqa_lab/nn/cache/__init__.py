@@ -1,0 +1,1 @@
+"""Where keys and values are kept: one interface, and one module for each way of keeping them."""
