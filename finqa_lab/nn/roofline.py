@@ -46,17 +46,20 @@ class Machine:
         return min(self.rate, self.bandwidth * intensity)
 
 
-def seconds_of(work: Callable[[], object], repeats: int = 5, device: str = "cpu") -> float:
-    """Median wall time of ``work()`` after one call that is not counted; waits for the device."""
+def timed(work: Callable[[], object], device: str = "cpu") -> float:
+    """Wall time of one call of ``work()`` in seconds, the device's queue empty before and after."""
     wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-    times = []
-    for _ in range(repeats + 1):
-        wait()
-        begin = time.perf_counter()
-        work()
-        wait()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:])
+    wait()
+    begin = time.perf_counter()
+    work()
+    wait()
+    return time.perf_counter() - begin
+
+
+def seconds_of(work: Callable[[], object], repeats: int = 5, device: str = "cpu") -> float:
+    """Median of :func:`timed` over ``repeats`` calls, after one that is not counted."""
+    work()
+    return statistics.median(timed(work, device) for _ in range(repeats))
 
 
 def measure_machine(

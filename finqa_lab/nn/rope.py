@@ -24,8 +24,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     >>> rotate(torch.tensor([3.0, 4.0]), cos, sin).tolist()
     [-4.0, 3.0]
     """
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((second, first), dim=-1) * sin
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
 
 
 class Rotary:
