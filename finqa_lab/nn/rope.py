@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from finqa_lab.nn.config import DecoderConfig
-from finqa_lab.nn.rope_scaling import rope_frequencies
+from finqa_lab.nn.rope_scaling import plain_frequencies, rope_frequencies
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -25,6 +25,18 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     [-4.0, 3.0]
     """
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
+
+
+def turn(x: Tensor, positions: Tensor, theta: float = 10_000.0) -> Tensor:
+    """Turn (..., T, w) queries or keys to the given positions, (T,) int64: the plain rotation in one call.
+
+    >>> x = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    >>> [[round(v, 3) for v in row] for row in turn(x, torch.tensor([0, 1])).tolist()]   # by 0 and by 1 radian
+    [[1.0, 0.0], [0.54, 0.841]]
+    """
+    angles = positions[:, None] * plain_frequencies(x.shape[-1], theta)
+    cos, sin = angles.cos(), angles.sin()
+    return rotate(x, torch.cat([cos, cos], dim=1), torch.cat([-sin, sin], dim=1))
 
 
 class Rotary:
