@@ -75,6 +75,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
         write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
         write_atomic(generated / f"parameters_{lab}.md", parameters.markdown_table(lab))
         write_atomic(generated / f"metrics_{lab}.md", metrics_table(lab, collect(executed)))
+        for cell, markup in figures_of(executed).items():  # a chapter shows a lab's figure by including this file
+            write_atomic(generated / f"figure_{lab}_{cell}.md", f"```{{raw}} html\n{markup}\n```\n")
 
 
 def _offline() -> dict:
@@ -113,6 +115,17 @@ def _page(executed, solution, instructor: bool) -> nbformat.NotebookNode:
     if "widgets" in executed.metadata:
         shown.metadata["widgets"] = executed.metadata["widgets"]
     return shown
+
+
+def figures_of(executed: nbformat.NotebookNode) -> dict[str, str]:
+    """The HTML of every figure that an executed notebook shows, by the id of its cell."""
+    found = {}
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            markup = "".join(output.get("data", {}).get("text/html", ""))
+            if markup.startswith("<figure"):
+                found[cell["id"]] = markup
+    return found
 
 
 def metrics_table(lab: str, found: dict[str, dict]) -> str:

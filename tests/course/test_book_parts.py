@@ -1,6 +1,7 @@
 """The parts of the book builder that need no Sphinx."""
 
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from finqa_lab.course import audit, book, settings, vendor
 from finqa_lab.course.figures import alt_problem, axes, figure
@@ -58,6 +59,17 @@ def test_a_figure_is_html_with_caption_and_escaped_alt(monkeypatch):
     markup = shown[0]["text/html"]
     assert "Loss &lt;per&gt; step." in markup and "&quot;quoted&quot;" in markup and "data:image/png;base64," in markup
     assert alt_problem(DESCRIPTION) == ""
+
+
+def test_a_chapter_can_include_each_figure_of_a_lab(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    fig, _ = axes()
+    figure(fig, caption="Loss over steps.", alt=DESCRIPTION)
+    display = new_output("display_data", data=shown[0])
+    table = new_output("display_data", data={"text/html": "<table></table>"})
+    cells = [new_code_cell("", id="plain"), new_code_cell("", id="drawn", outputs=[table, display])]
+    assert book.figures_of(new_notebook(cells=cells)) == {"drawn": shown[0]["text/html"]}
 
 
 def test_pages_of_a_table_of_contents(tmp_path):
