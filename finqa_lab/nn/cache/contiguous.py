@@ -4,6 +4,8 @@ Keys and values of a position never change once computed (attention is causal), 
 needs the projections of that token only.
 """
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,8 @@ class ContiguousCache(Cache):
     torch.Size([2, 3, 2, 12, 4])
     """
 
+    stored = ("keys", "values")  # names of the tensors, (layers, B, H, positions, w) each
+
     def __init__(
         self, config: DecoderConfig, batch: int, capacity: int | None = None, dtype=torch.float32, device=None
     ):
@@ -41,8 +45,8 @@ class ContiguousCache(Cache):
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by keys and values together."""
-        return self.keys.nbytes + self.values.nbytes
+        """Bytes held by all its tensors together."""
+        return sum(getattr(self, name).nbytes for name in self.stored)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store behind what is there; return views of everything so far (:meth:`Cache.append`)."""
@@ -60,15 +64,14 @@ class ContiguousCache(Cache):
         self.length = min(self.length, length)
 
     def select(self, rows: Tensor) -> "ContiguousCache":
-        """A new cache holding the sequences ``rows`` (int64): one prefix can be continued in many ways.
+        """A new cache of this kind holding the sequences ``rows`` (int64): one prefix can be continued in many ways.
 
         >>> config = DecoderConfig(vocabulary=17, width=8, layers=2, heads=2, hidden=16, context=12)
         >>> ContiguousCache(config, batch=3).select(torch.tensor([0, 0, 2, 2])).keys.shape[1]
         4
         """
-        chosen = object.__new__(ContiguousCache)
-        chosen.length = self.length
-        for name in ("keys", "values"):
+        chosen = copy.copy(self)
+        for name in self.stored:
             old = getattr(self, name)
             new = old.new_empty(old.shape[0], len(rows), *old.shape[2:])
             new[..., : self.length, :] = old[..., : self.length, :][:, rows]

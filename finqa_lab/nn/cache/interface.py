@@ -31,7 +31,8 @@ class Cache(ABC):
 
         Returns:
             (B, H, K, w_key) and (B, H, K, w_value); the order and number K of keys are those of
-            :meth:`key_positions`. Every number returned is finite: what is not filled is zero.
+            :meth:`key_positions`. Every number returned is finite, also where a position is empty: a masked weight of
+            zero would turn an infinity into NaN.
 
         Raises:
             CourseError: when there is no room left.
