@@ -60,10 +60,13 @@ class RopeScaling:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
                 raise CourseError(f"rope scaling {name} is {value!r}; it must be a finite number of at least 0")
+            if value == 0 and name != "attention_factor":  # contexts are divided by it
+                raise CourseError(f"rope scaling {name} is 0; it must be a number above 0")
         if self.factor < 1:
             raise CourseError(f"rope scaling factor is {self.factor}; it must be at least 1")
-        if isinstance(self.original_context, bool) or not isinstance(self.original_context, int):
-            raise CourseError(f"rope scaling original_context is {self.original_context!r}; it must be a whole number")
+        original = self.original_context
+        if isinstance(original, bool) or not isinstance(original, int) or original < 0:
+            raise CourseError(f"rope scaling original_context is {original!r}; it must be a whole number from 0 on")
         if self.kind == "llama3":
             if self.original_context < 1:
                 raise CourseError("rope scaling 'llama3' needs original_context, the context of pretraining")
@@ -133,7 +136,8 @@ def _yarn(width: int, theta: float, scaling: RopeScaling, original: int) -> tupl
 
     low = max(math.floor(pair_with(scaling.beta_fast)), 0)
     high = min(math.ceil(pair_with(scaling.beta_slow)), width - 1)
-    ramp = ((torch.arange(width // 2).float() - low) / max(high - low, 0.001)).clamp(0, 1)
+    # only equal ends are moved apart: swapped ones, of a very long or short context, act as in transformers
+    ramp = ((torch.arange(width // 2).float() - low) / ((high - low) or 0.001)).clamp(0, 1)
     plain = plain_frequencies(width, theta)
     attention = scaling.attention_factor or (0.1 * math.log(scaling.factor) + 1.0 if scaling.factor > 1 else 1.0)
     return plain / scaling.factor * ramp + plain * (1 - ramp), attention
