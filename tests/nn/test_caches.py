@@ -117,6 +117,18 @@ def test_a_ring_takes_padded_rows_but_no_padding_for_sinks():
         model(x[:, :1], cache=cache, padding=padding)
 
 
+def test_no_cache_leaves_its_device():
+    """On a device without memory, which refuses arithmetic with tensors of another one."""
+    shape = SHAPES["latent, window and sinks"]
+    model, x = Decoder(shape).to("meta"), tokens(2, 30).to("meta")
+    pages = PagedCache(BlockPool(shape, blocks=40, block_size=4, device="meta"), 2)
+    caches = [make(shape, batch=2, device="meta") for make in (ContiguousCache, SlidingCache, Int8Cache)]
+    for cache in (*caches, pages):
+        assert in_pieces(model, x, cache, [3, 1, 17, 1, 8]).is_meta
+    pages.truncate(9, pages.fork(0))
+    assert model(tokens(3, 2).to("meta"), cache=pages).is_meta
+
+
 def test_a_sliding_cache_needs_a_window():
     with pytest.raises(CourseError, match="set window"):
         SlidingCache(GROUPED, batch=1)

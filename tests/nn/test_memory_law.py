@@ -34,7 +34,7 @@ def test_contiguous_bytes_are_the_law(shape, dtype):
 @pytest.mark.parametrize("shape", WINDOWED.values(), ids=WINDOWED)
 def test_a_window_caps_the_bytes(shape):
     slots = shape.window + shape.sinks
-    sliding = SlidingCache(shape, 3, torch.bfloat16).nbytes
+    sliding = SlidingCache(shape, 3, dtype=torch.bfloat16).nbytes
     assert sliding == cache_bytes(shape, slots, 3) == cache_bytes(shape, 10**6, 3)
     assert ContiguousCache(shape, 3, slots - 1 or 1, torch.bfloat16).nbytes == cache_bytes(shape, slots - 1 or 1, 3)
 

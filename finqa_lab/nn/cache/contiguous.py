@@ -49,7 +49,7 @@ class ContiguousCache(Cache):
         return sum(getattr(self, name).nbytes for name in self.stored)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store behind what is there; return views of everything so far (:meth:`Cache.append`)."""
+        """Store behind what is there; return views of everything so far (:meth:`.Cache.append`)."""
         end = self.length + key.shape[2]
         if end > self.capacity:
             raise CourseError(

@@ -70,7 +70,7 @@ class PagedCache(Cache):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the blocks that the rows hold, a shared block once; :attr:`BlockPool.nbytes` is the whole stock."""
+        """Bytes of the blocks that the rows hold, a shared block once; :attr:`.BlockPool.nbytes` is the whole stock."""
         return len(self._filled()) * self.pool.block_bytes
 
     def waste(self) -> int:
@@ -99,7 +99,7 @@ class PagedCache(Cache):
         return chosen
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the new positions into their blocks, gather all blocks (:meth:`Cache.append`).
+        """Write the new positions into their blocks, gather all blocks (:meth:`.Cache.append`).
 
         One index_put and one index_select for each of keys and values.
         """

@@ -64,7 +64,7 @@ class Int8Cache(ContiguousCache):
         self.value_scales = torch.empty(shape, dtype=torch.float32, device=device)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store codes and scales; return everything so far, dequantised (:meth:`Cache.append`)."""
+        """Store codes and scales; return everything so far, dequantised (:meth:`.Cache.append`)."""
         key_codes, key_scales = quantise(key)
         value_codes, value_scales = quantise(value)
         keys, values = super().append(layer, key_codes, value_codes)

@@ -38,14 +38,14 @@ class SlidingCache(ContiguousCache):
     [0, 1, 8, 6, 7]
     """
 
-    def __init__(self, config: DecoderConfig, batch: int, dtype=torch.float32, device=None):
+    def __init__(self, config: DecoderConfig, batch: int, *, dtype=torch.float32, device=None):
         if not config.window:
             raise CourseError("a sliding cache drops what lies behind the window; the config has none: set window")
         self.window, self.sinks = config.window, config.sinks
         super().__init__(config, batch, self.sinks + self.window, dtype, device)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the new positions that stay, return all that a new query may see (:meth:`Cache.append`)."""
+        """Store the new positions that stay, return all that a new query may see (:meth:`.Cache.append`)."""
         if self.length + key.shape[2] <= self.capacity:
             return super().append(layer, key, value)
         return self._wrap(self.keys[layer], key), self._wrap(self.values[layer], value)
@@ -53,17 +53,13 @@ class SlidingCache(ContiguousCache):
     def _wrap(self, ring: Tensor, new: Tensor) -> Tensor:
         """Write (B, H, T_new, w) into (B, H, capacity, w); the old contents and the new, (B, H, K, w)."""
         end = self.length + new.shape[2]
-        positions = torch.arange(self.length, end, device=ring.device)
-        if new.shape[2] == 1:  # a step overwrites only what it cannot see: attend to the ring itself
-            ring[:, :, self._slots(positions)] = new
-            return ring
-        seen = torch.cat([ring[:, :, : self.length], new], dim=2)
-        stay = positions[(positions < self.sinks) | (positions >= end - self.window)]
-        ring[:, :, self._slots(stay)] = new[:, :, stay - self.length]
+        step = new.shape[2] == 1  # overwrites only what it cannot see: it attends to the ring itself
+        seen = ring if step else torch.cat([ring[:, :, : self.length], new], dim=2)
+        first = torch.arange(self.length, max(self.length, self.sinks), device=ring.device)
+        last = torch.arange(max(self.length, end - self.window), end, device=ring.device)
+        slots = torch.cat([first, self.sinks + (last - self.sinks) % self.window])
+        ring[:, :, slots] = new[:, :, torch.cat([first, last]) - self.length]
         return seen
-
-    def _slots(self, positions: Tensor) -> Tensor:
-        return torch.where(positions < self.sinks, positions, self.sinks + (positions - self.sinks) % self.window)
 
     def slot_positions(self, length: int) -> Tensor:
         """The position that each filled slot holds once ``length`` positions have been seen, int64."""
