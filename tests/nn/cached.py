@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from finqa_lab.nn.cache.blocks import BlockPool
 from finqa_lab.nn.cache.interface import Cache
+from finqa_lab.nn.cache.paged import PagedCache
 from finqa_lab.nn.config import DecoderConfig, LatentConfig
 from finqa_lab.nn.transformer import Decoder
 
@@ -45,3 +47,18 @@ def in_pieces(model: Decoder, x: Tensor, cache: Cache, lengths: Sequence[int]) -
 
 def assert_same_logits(ours: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def paged(shape: DecoderConfig = GROUPED, rows: int = 2, blocks: int = 40, block_size: int = 4) -> PagedCache:
+    return PagedCache(BlockPool(shape, blocks, block_size), rows)
+
+
+def fill(cache: PagedCache, texts: Sequence[Tensor], shape: DecoderConfig = GROUPED) -> None:
+    """Run a text into each row, alone."""
+    for row, text in enumerate(texts):
+        model_of(shape)(text[None], cache=cache.batch([row]))
+
+
+def used(cache: PagedCache) -> int:
+    """Blocks of the pool that somebody holds."""
+    return len(cache.pool.references) - cache.pool.free

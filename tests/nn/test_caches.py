@@ -14,12 +14,7 @@ from finqa_lab.nn.cache.paged import PagedCache
 from finqa_lab.nn.cache.quantised import Int8Cache, dequantise, quantise
 from finqa_lab.nn.cache.sliding import SlidingCache
 from finqa_lab.nn.transformer import Decoder
-from tests.nn.cached import GROUPED, LATENT, SHAPES, WINDOWED, assert_same_logits, in_pieces, model_of, tokens
-
-
-def paged(config, batch):
-    return PagedCache(BlockPool(config, blocks=20 * batch, block_size=4), batch)
-
+from tests.nn.cached import GROUPED, LATENT, SHAPES, WINDOWED, assert_same_logits, in_pieces, model_of, paged, tokens
 
 EXACT = {"contiguous": ContiguousCache, "paged": paged, "sliding": SlidingCache}
 CASES = [
