@@ -1,4 +1,4 @@
-"""The index of prefixes: what is found is exact and not computed again, what is given back is nobody's and the oldest."""
+"""The index of prefixes: what it finds is exact and not computed again; what it gives back is held by nobody else."""
 
 import pytest
 import torch
