@@ -22,6 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from finqa_lab.course.report import hardware
 from finqa_lab.nn.cache.contiguous import ContiguousCache
+from finqa_lab.nn.cache.memory import PRESETS
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.cost import pass_cost
 from finqa_lab.nn.device import device_named
@@ -30,21 +31,13 @@ from finqa_lab.nn.layout import column_major
 from finqa_lab.nn.roofline import measure_machine, seconds_of, timed
 from finqa_lab.nn.transformer import Decoder
 
-
-def llama(width: int, layers: int, heads: int, kv_heads: int, hidden: int, vocabulary: int) -> DecoderConfig:
-    """A Llama layout with room for 1,024 positions."""
-    return DecoderConfig(
-        vocabulary, width, layers, heads, hidden, 1024, kv_heads=kv_heads, mlp="swiglu", positions="rotary"
-    )
-
-
 SMALL = {
-    "0.13M": llama(64, 2, 8, 2, 192, 512),
-    "0.97M": llama(128, 4, 8, 2, 352, 2048),
-    "5.3M": llama(256, 6, 8, 2, 704, 4096),
+    "0.13M": DecoderConfig.llama(512, 64, 2, 8, 192, 1024, kv_heads=2),
+    "0.97M": DecoderConfig.llama(2048, 128, 4, 8, 352, 1024, kv_heads=2),
+    "5.3M": DecoderConfig.llama(4096, 256, 6, 8, 704, 1024, kv_heads=2),
 }
-LARGE = llama(768, 8, 12, 4, 2048, 8192)
-ONE_BILLION = llama(2048, 16, 32, 8, 8192, 128_256)
+LARGE = DecoderConfig.llama(8192, 768, 8, 12, 2048, 1024, kv_heads=4)
+ONE_BILLION = PRESETS["Llama-3.2-1B"].config
 
 
 def peer_of(model: Decoder) -> LlamaForCausalLM:

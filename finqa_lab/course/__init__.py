@@ -1,6 +1,7 @@
-"""What a lab notebook imports from the course: five verbs.
+"""What a lab notebook imports from the course: six verbs.
 
-``record`` a metric, ``check`` an exercise, show a ``figure`` made on ``axes``, ``predict`` before measuring.
+``record`` a metric, ``check`` an exercise, show a ``figure`` made on ``axes``, ``predict`` before measuring,
+``explore`` a function with sliders.
 The machinery behind the command line (parameters, runner, release, book) lives in the modules of this folder and
 is imported only when used.
 """
@@ -13,6 +14,7 @@ _HOME = {
     "figure": "figures",
     "axes": "figures",
     "predict": "predictions",
+    "explore": "exploring",
 }
 
 __all__ = sorted(_HOME)

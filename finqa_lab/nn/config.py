@@ -126,9 +126,20 @@ class DecoderConfig:
             name = "rope_scaling" if self.latent is None else "latent"
             raise CourseError(f"decoder {name} needs positions 'rotary', not '{self.positions}'")
 
+    @classmethod
+    def llama(
+        cls, vocabulary: int, width: int, layers: int, heads: int, hidden: int, context: int, **other
+    ) -> "DecoderConfig":
+        """The layout of Llama: rotary positions and SwiGLU; ``other`` fields as in the class.
+
+        >>> DecoderConfig.llama(512, 64, 2, 8, 192, 1024, kv_heads=2).positions
+        'rotary'
+        """
+        return cls(vocabulary, width, layers, heads, hidden, context, mlp="swiglu", positions="rotary", **other)
+
     @property
     def head_width(self) -> int:
-        """Width of one head: ``head_dim``, or d / heads."""
+        """Width of one head, which is ``head_dim`` or else d / heads."""
         return self.head_dim or self.width // self.heads
 
     @property

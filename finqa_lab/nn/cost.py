@@ -32,7 +32,7 @@ class Cost:
 
     @property
     def intensity(self) -> float:
-        """Operations a byte: the abscissa of a roofline."""
+        """Operations a byte, the abscissa of a roofline."""
         return self.operations / self.bytes
 
     def seconds(self, bandwidth: float, rate: float) -> float:

@@ -123,7 +123,7 @@ class Decoder(nn.Module):
             raise CourseError(
                 f"a sequence of {behind + new} positions does not fit the context of {self.config.context}; shorten it"
             )
-        positions = self._positions(new, behind, cache, padding)
+        positions = self._positions(tokens.shape, behind, cache, padding)
         x = self.embed(tokens, places, behind, positions)
         frame = self._frame(new, behind, positions, cache, padding, maps)
         last = len(self.blocks) - 1
@@ -143,9 +143,14 @@ class Decoder(nn.Module):
             x = x + (table[behind : behind + tokens.shape[1]] if positions is None else table[positions.clamp(min=0)])
         return x if places is None else x + self.place_embedding(places)
 
-    def _positions(self, new: int, behind: int, cache: Cache | None, padding: Tensor | None) -> Tensor | None:
+    def _positions(
+        self, shape: tuple[int, int], behind: int, cache: Cache | None, padding: Tensor | None
+    ) -> Tensor | None:
         """(B, new) positions of the new tokens, or None when every row stands at ``behind .. behind + new - 1``."""
+        batch, new = shape
         given = cache.query_positions(new) if cache is not None else None
+        if given is not None and len(given) != batch:
+            raise ValueError(f"{batch} rows of tokens were given to a cache of {len(given)} sequences")
         if padding is None:
             return given
         if given is None:
@@ -169,8 +174,8 @@ class Decoder(nn.Module):
             return Frame(rotary, None, cache, maps)
         if keys is None:
             keys = torch.arange(behind + new, device=weight.device)
-        elif padding is not None and self.config.sinks:
-            raise CourseError("a cache that drops positions keeps the padding as sinks; run padded rows one by one")
+        elif padding is not None and self.config.sinks:  # the first slots would hold the padding
+            raise CourseError("sinks and padding do not go together in this cache; run rows of different length apart")
         if padding is not None:
             keys = keys - padding[:, None]
         if positions is None:

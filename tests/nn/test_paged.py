@@ -221,7 +221,7 @@ def test_wrong_use_of_rows_is_refused():
         cache.adopt(1, cache.rows[0].blocks[:2], tokens=9)
     with pytest.raises(ValueError, match="twice"):
         cache.batch([1, 1])
-    with pytest.raises(ValueError, match="2 rows of keys, 1 of values; the cache has 2 rows"):
+    with pytest.raises(ValueError, match="1 rows of tokens were given to a cache of 2 sequences"):
         model_of(GROUPED)(tokens(1, 1), cache=cache)
     with pytest.raises(CourseError, match="65 positions does not fit the context of 64"):
         model_of(GROUPED)(tokens(2, 56), cache=cache)

@@ -114,55 +114,51 @@ def weight_bytes(model: DecoderConfig | Preset, element_bytes: float = 2) -> int
     return int(parameters * element_bytes)
 
 
-def _gated(vocabulary: int, width: int, layers: int, heads: int, hidden: int, context: int, **other) -> DecoderConfig:
-    return DecoderConfig(
-        vocabulary, width, layers, heads, hidden, context, mlp="swiglu", positions="rotary", **{"tied": False} | other
-    )
-
-
 PRESETS = {
     "Llama-3.2-1B": Preset(
-        _gated(128_256, 2048, 16, 32, 8192, 131_072, kv_heads=8, tied=True),
+        DecoderConfig.llama(128_256, 2048, 16, 32, 8192, 131_072, kv_heads=8),
         1_235_814_400,
         "config.json of meta-llama/Llama-3.2-1B",
     ),
     "Llama-3.2-3B": Preset(
-        _gated(128_256, 3072, 28, 24, 8192, 131_072, kv_heads=8, tied=True),
+        DecoderConfig.llama(128_256, 3072, 28, 24, 8192, 131_072, kv_heads=8),
         3_212_749_824,
         "config.json of meta-llama/Llama-3.2-3B",
     ),
     "Llama-3.1-8B": Preset(
-        _gated(128_256, 4096, 32, 32, 14_336, 131_072, kv_heads=8),
+        DecoderConfig.llama(128_256, 4096, 32, 32, 14_336, 131_072, kv_heads=8, tied=False),
         8_030_261_248,
         "config.json of meta-llama/Llama-3.1-8B",
     ),
     "Llama-3.1-70B": Preset(
-        _gated(128_256, 8192, 80, 64, 28_672, 131_072, kv_heads=8),
+        DecoderConfig.llama(128_256, 8192, 80, 64, 28_672, 131_072, kv_heads=8, tied=False),
         70_553_706_496,
         "config.json of meta-llama/Llama-3.1-70B",
     ),
     "Llama-2-7B": Preset(
-        _gated(32_000, 4096, 32, 32, 11_008, 4096),
+        DecoderConfig.llama(32_000, 4096, 32, 32, 11_008, 4096, tied=False),
         6_738_415_616,
         "config.json of meta-llama/Llama-2-7b-hf; a key/value head for every query head",
     ),
     "Mistral-7B-v0.1": Preset(
-        _gated(32_000, 4096, 32, 32, 14_336, 32_768, kv_heads=8, window=4096),
+        DecoderConfig.llama(32_000, 4096, 32, 32, 14_336, 32_768, kv_heads=8, window=4096, tied=False),
         7_241_732_096,
         "config.json of mistralai/Mistral-7B-v0.1; the window: Jiang et al. 2023, arXiv 2310.06825, section 2",
     ),
     "Qwen2.5-7B": Preset(
-        _gated(152_064, 3584, 28, 28, 18_944, 131_072, kv_heads=4),
+        DecoderConfig.llama(152_064, 3584, 28, 28, 18_944, 131_072, kv_heads=4, tied=False),
         7_615_616_512,
         "config.json of Qwen/Qwen2.5-7B; queries, keys and values have biases",
     ),
     "Gemma-2B": Preset(
-        _gated(256_000, 2048, 18, 8, 16_384, 8192, kv_heads=1, head_dim=256, tied=True),
+        DecoderConfig.llama(256_000, 2048, 18, 8, 16_384, 8192, kv_heads=1, head_dim=256),
         2_506_172_416,
         "config.json of google/gemma-2b; Gemma Team 2024, arXiv 2403.08295, table 1: one key/value head",
     ),
     "DeepSeek-V2": Preset(  # hidden: what a token passes through, 2 shared and 6 of 160 other experts of width 1536
-        _gated(102_400, 5120, 60, 128, 12_288, 163_840, head_dim=128, latent=LatentConfig(512, 64, query=1536)),
+        DecoderConfig.llama(
+            102_400, 5120, 60, 128, 12_288, 163_840, head_dim=128, latent=LatentConfig(512, 64, query=1536), tied=False
+        ),
         235_741_434_880,
         "config.json of deepseek-ai/DeepSeek-V2; arXiv 2405.04434, section 3.1.2: 236B, of which 21B for a token",
     ),
