@@ -108,7 +108,7 @@ def test_a_ring_takes_padded_rows_but_no_padding_for_sinks():
     model = model_of(SHAPES["window and sinks"])
     cache = SlidingCache(model.config, batch=2)
     model(x, cache=cache, padding=padding)
-    with pytest.raises(CourseError, match="run padded rows one by one"):
+    with pytest.raises(CourseError, match="sinks and padding do not go together"):
         model(x[:, :1], cache=cache, padding=padding)
 
 
