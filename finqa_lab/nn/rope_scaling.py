@@ -73,7 +73,7 @@ class RopeScaling:
             if self.high_freq_factor <= self.low_freq_factor:
                 raise CourseError(
                     f"rope scaling high_freq_factor {self.high_freq_factor} must exceed "
-                    f"low_freq_factor {self.low_freq_factor}"
+                    f"low_freq_factor {self.low_freq_factor}; exchange the two"
                 )
 
 
