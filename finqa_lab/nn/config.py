@@ -1,6 +1,7 @@
 """The shape of a decoder: a frozen, validated record that travels with every checkpoint."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from finqa_lab.errors import CourseError
@@ -115,8 +116,9 @@ class DecoderConfig:
             raise CourseError("decoder kv_heads must be 0 with latent attention, which has one latent for all heads")
 
     def _check_positions(self) -> None:
-        if isinstance(self.rope_theta, bool) or not isinstance(self.rope_theta, int | float) or self.rope_theta <= 1:
-            raise CourseError(f"decoder rope_theta is {self.rope_theta!r}; it must be a number above 1")
+        theta = self.rope_theta
+        if isinstance(theta, bool) or not isinstance(theta, int | float) or not 1 < theta < math.inf:
+            raise CourseError(f"decoder rope_theta is {theta!r}; it must be a finite number above 1")
         if self.positions == "rotary":
             if self.latent is None and self.head_width % 2:
                 raise CourseError(

@@ -21,6 +21,6 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis; computed in float32 where x has fewer bits."""
-        wide = x if x.dtype == self.gain.dtype == torch.float32 else x.float()
+        wide = x if x.dtype.itemsize >= 4 else x.float()
         normal = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + self.eps)
         return normal.to(x.dtype) * self.gain

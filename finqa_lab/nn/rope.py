@@ -85,7 +85,10 @@ class Rotary:
             positions: (B, new) int64 when the rows of a batch stand at different positions; negative ones (padding)
                 are turned as position 0. ``behind + new`` must then exceed the largest.
         """
-        cos, sin = self.tables(behind + new, device, dtype)
+        end = behind + new
+        if positions is not None and self.scaling is not None and self.scaling.kind == "dynamic":
+            end = int(positions.max()) + 1  # padding does not make the text longer
+        cos, sin = self.tables(end, device, dtype)
         if positions is None:
             return cos[behind : behind + new], sin[behind : behind + new]
         positions = positions.clamp(min=0)

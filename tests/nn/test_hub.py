@@ -80,13 +80,14 @@ def test_shards_keep_to_the_limit(tmp_path):
     assert index["metadata"]["total_size"] == sum(map(sum, sizes.values())) == 4 * model.parameter_count()
 
 
+@pytest.mark.parametrize("least", [0, 2], ids=["one row unpadded", "all rows padded"])
 @pytest.mark.parametrize("name", ["grouped heads", "dynamic", "window"])
-def test_left_padded_batch_equals_transformers(tmp_path, name):
-    """A pass over 12 positions with 0, 3, 10 of padding, then one by one to 24: beyond window and pretraining."""
+def test_left_padded_batch_equals_transformers(tmp_path, name, least):
+    """A pass over 12 positions with up to 10 of padding, then one by one to 24: beyond window and pretraining."""
     reference = theirs(name)
     reference.save_pretrained(tmp_path)
     model = load_pretrained(tmp_path).model
-    padding, tokens = torch.tensor([0, 3, 10]), ids(3, 24)
+    padding, tokens = torch.tensor([least, 3, 10]), ids(3, 24)
     mask = (torch.arange(24) >= padding[:, None]).long()
     positions = (torch.arange(24) - padding[:, None]).clamp(min=0)
 
