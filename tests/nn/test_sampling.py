@@ -30,7 +30,7 @@ def filtered_by_transformers(logits, sampling):
     st.integers(1, 300),
     st.sampled_from([0.01, 0.3, 1, 1.7, 30.0]),
     st.integers(0, 400),
-    st.sampled_from([1e-6, 0.1, 0.5, 0.9, 0.999, 1.0, 1]),
+    st.sampled_from([1e-9, 0.1, 0.5, 0.9, 0.999, 1.0, 1]),
     st.sampled_from(["apart", "tied", "all equal", "bfloat16"]),
 )
 def test_the_distribution_is_that_of_transformers(seed, vocabulary, temperature, top_k, top_p, kind):
@@ -50,6 +50,7 @@ def test_the_distribution_is_that_of_transformers(seed, vocabulary, temperature,
 def test_filters_by_hand():
     assert (probabilities(SKEWED, Sampling(top_p=0.7)) > 0).sum() == 3  # 0.3 + 0.25 falls short of 0.7
     assert (probabilities(SKEWED, Sampling(top_k=6, top_p=0.7)) > 0).sum() == 3
+    assert (probabilities(torch.zeros(1, 4), Sampling(top_p=0.5)) > 0).sum() == 2  # exactly 0.5 is enough
     # with two tokens left they hold 0.55 and 0.45: top-p after top-k, not before
     torch.testing.assert_close(probabilities(SKEWED, Sampling(top_k=2, top_p=0.5))[0, :2], torch.tensor([1.0, 0.0]))
     halved = probabilities(SKEWED, Sampling(temperature=0.5))
