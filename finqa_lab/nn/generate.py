@@ -11,7 +11,6 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,7 +62,8 @@ class Stop:
         return "limit" if len(new) == self.limit else None
 
 
-class Event(NamedTuple):
+@dataclass(frozen=True)
+class Event:
     """One token that one row got.
 
     Attributes:

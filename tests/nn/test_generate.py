@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from finqa_lab.errors import CourseError
 from finqa_lab.nn.cache.contiguous import ContiguousCache
-from finqa_lab.nn.generate import Stop, generate, greedy, stream
+from finqa_lab.nn.generate import Event, Stop, generate, greedy, stream
 from finqa_lab.nn.hub import load_pretrained
 from finqa_lab.nn.observe import count_projections
 from finqa_lab.nn.sampling import Sampling, row_generators
@@ -141,7 +141,7 @@ def test_the_stream_runs_a_pass_when_asked():
         assert counted.passes == 0
         for passes, step in enumerate(itertools.islice(steps, 2), start=1):
             assert counted.passes == passes
-            assert step == [(row, whole.tokens[row][passes - 1], None) for row in (0, 1)]
+            assert step == [Event(row, whole.tokens[row][passes - 1], None) for row in (0, 1)]
         assert not torch.is_inference_mode_enabled(), "the caller's own computations are not the stream's business"
         steps.close()
         assert counted.passes == 2
