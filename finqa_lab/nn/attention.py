@@ -60,11 +60,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale
     Returns:
         (B, H, T_q, w_value).
     """
-    queries, keys = query.shape[2], key.shape[2]
+    queries, keys, key_heads = query.shape[2], key.shape[2], key.shape[1]
+    if queries == 1 and key_heads != query.shape[1]:
+        # The heads of a group become the queries of one head: nothing is repeated to read the cache.
+        folded = query.unflatten(1, (key_heads, -1)).squeeze(3)
+        mixed = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scale)
+        return mixed.flatten(1, 2).unsqueeze(2)
     if mask is None and queries not in (1, keys):  # one query sees everything; as many as keys is the kernel's own case
         mask = causal_mask(queries, keys, query.device)
     causal = mask is None and queries > 1
-    grouped = query.shape[1] != key.shape[1]
+    grouped = query.shape[1] != key_heads
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=grouped
     )
