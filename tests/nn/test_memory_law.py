@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import REPOSITORY
 from finqa_lab.nn.cache.blocks import BlockPool
 from finqa_lab.nn.cache.contiguous import ContiguousCache
 from finqa_lab.nn.cache.memory import (
@@ -111,3 +112,15 @@ def test_waste_is_the_share_left_unused():
     for nothing in ([], [0]):
         with pytest.raises(CourseError, match="at least one length above 0"):
             paged_waste(nothing, block_size=4)
+
+
+def test_the_chapter_s_table_is_what_the_law_gives():
+    page = (REPOSITORY / "book" / "decoder" / "cache.md").read_text(encoding="utf-8")
+    for name, preset in PRESETS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        gib = [cache_bytes(preset.config, tokens) / 2**30 for tokens in (8192, 131_072)]
+        assert cells[1] == str(preset.config.layers)
+        assert cells[3] == f"{cache_bytes(preset.config, 1):,}"
+        assert cells[4:6] == [f"{value:.2f} GiB" for value in gib]
+        assert cells[6] == f"{weight_bytes(preset) / 2**30:.1f} GiB"
