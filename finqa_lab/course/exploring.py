@@ -15,7 +15,7 @@ def explore(function: Callable[..., str], **controls: ipywidgets.Widget) -> ipyw
 
     Args:
         function: called with the controls' values by name; returns plain text, which may have several lines.
-        controls: widgets with a ``value``; each is labelled with its name where it has no description.
+        controls: ipywidgets with a ``value``; each is labelled with its name where it has no description.
 
     Returns:
         A widget, to be the last line of a cell.
