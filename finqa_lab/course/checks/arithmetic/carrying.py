@@ -47,6 +47,11 @@ register(
                 lambda limit: ((limit - 1) ** 2, limit * (limit - 1) // 2),
                 "the operands start at 0, so there are `limit` of them, not limit - 1.",
             ),
+            WrongAnswer(
+                "differences first",
+                lambda limit: (limit * (limit + 1) // 2, limit * limit),
+                "the two numbers are exchanged: first the sums, then the differences.",
+            ),
         ],
     )
 )
@@ -69,8 +74,16 @@ def _carries(a: int, b: int, keep: bool = True, threshold: int = 10) -> list[int
     return found
 
 
+def _runs(flags: list[int]) -> list[int]:
+    return [len(run) for run in "".join(map(str, flags)).split("0")]
+
+
 def _longest(flags: list[int]) -> int:
-    return max(len(run) for run in "".join(map(str, flags)).split("0"))
+    return max(_runs(flags))
+
+
+def _carries_from_the_left(a: int, b: int) -> list[int]:
+    return _carries(int(f"{a:03d}"[::-1]), int(f"{b:03d}"[::-1]))
 
 
 register(
@@ -80,7 +93,8 @@ register(
         cases=chain_cases,
         oracle=lambda a, b: _longest(_carries(a, b)),
         why="a long chain is where the first digit of an answer depends on the last digits of the operands.",
-        hint="write the two numbers below each other and mark every column that hands a 1 to its left neighbour.",
+        hint="write the two numbers below each other, mark every column that hands a 1 to its left neighbour, and take "
+        "the longest unbroken run of marks, also one that reaches the highest place.",
         wrong=[
             WrongAnswer(
                 "carries not passed on",
@@ -96,6 +110,26 @@ register(
                 "nine carries",
                 lambda a, b: _longest(_carries(a, b, threshold=9)),
                 "a column carries when it adds up to 10 or more; 9 still fits into one digit.",
+            ),
+            WrongAnswer(
+                "ten does not carry",
+                lambda a, b: _longest(_carries(a, b, threshold=11)),
+                "a column that adds up to exactly 10 carries too: it writes 0 and hands on a 1.",
+            ),
+            WrongAnswer(
+                "last run instead of the longest",
+                lambda a, b: _runs(_carries(a, b))[-1],
+                "that is the run still going on at the highest place; keep the longest one seen on the way.",
+            ),
+            WrongAnswer(
+                "only the places that both numbers have",
+                lambda a, b: _longest(_carries(a, b)[: min(len(str(a)), len(str(b)))]),
+                "the shorter number has zeros in its missing places, and a carry can run through them: 1+99.",
+            ),
+            WrongAnswer(
+                "from the left",
+                lambda a, b: _longest(_carries_from_the_left(a, b)),
+                "start at the units: a carry goes to the left, so it is needed when the next place to the left is due.",
             ),
         ],
     )
@@ -126,7 +160,8 @@ register(
         cases=next_cases,
         oracle=_next_digit,
         why="units first, five digits are enough for each step, however long the numbers are.",
-        hint="first find out whether the right column carried: compare what was written with its two digits.",
+        hint="first find the carry that came into the right column: (written - its two digits) modulo 10 is 0 or 1. "
+        "That column carried exactly if its two digits and this carry add up to 10 or more.",
         wrong=[
             WrongAnswer(
                 "carry coming into the right column ignored",
@@ -136,7 +171,8 @@ register(
             WrongAnswer(
                 "no carry",
                 lambda column, right, written: sum(column) % 10,
-                "a carry from the right column adds 1 to this one.",
+                "no carry ever arrives here, but one from the right column adds 1. If you subtract the two digits from "
+                "`written`, take the result modulo 10: it is negative when that column carried.",
             ),
             WrongAnswer(
                 "two digits written",
@@ -148,6 +184,22 @@ register(
                 lambda column, right, written: (sum(column) + (written - sum(right)) % 10) % 10,
                 "written minus the two digits tells the carry that came INTO the right column; "
                 "the one that leaves it needs the whole sum of that column.",
+            ),
+            WrongAnswer(
+                "written compared with one digit",
+                lambda column, right, written: (sum(column) + (written < right[0])) % 10,
+                "written < x is not enough: 9+9 with an incoming carry writes 9 and carries. Compare with x + y.",
+            ),
+            WrongAnswer(
+                "written compared with the larger digit",
+                lambda column, right, written: (sum(column) + (written < max(right))) % 10,
+                "9+9 with an incoming carry writes 9 and carries; compare what was written with the sum of both.",
+            ),
+            WrongAnswer(
+                "written differs from the sum",
+                lambda column, right, written: (sum(column) + (written != sum(right))) % 10,
+                "written also differs from the sum of the two digits when a carry only came in: 5+3 that wrote 9 did "
+                "not carry.",
             ),
         ],
     )

@@ -17,7 +17,7 @@ def table_cases(rng: random.Random) -> Iterator[Case]:
         yield Case(pairs, [rng.random() < 0.4 for _ in pairs])
 
 
-def _error_table(pairs, wrong, length=lambda v: len(str(v)), share="cell", swap=False):
+def _error_table(pairs, wrong, length=lambda v: len(str(v)), share="cell", swap=False, empty=None):
     table = [[[0, 0] for _ in range(3)] for _ in range(3)]
     for (a, b), mark in zip(pairs, wrong):
         row, column = length(a) - 1, length(b) - 1
@@ -25,7 +25,19 @@ def _error_table(pairs, wrong, length=lambda v: len(str(v)), share="cell", swap=
         cell[0] += mark
         cell[1] += 1
     total = {"cell": None, "all": len(pairs), "wrong": max(sum(wrong), 1)}[share]
-    return [[bad / (total or asked) if asked else None for bad, asked in row] for row in table]
+    return [[bad / (total or asked) if asked else empty for bad, asked in row] for row in table]
+
+
+def _one_row_three_times(pairs, wrong):
+    row = _error_table([(0, b) for _, b in pairs], wrong)[0]
+    return [row, row, row]
+
+
+def _counts(pairs, wrong):
+    table = [[0] * 3 for _ in range(3)]
+    for (a, b), mark in zip(pairs, wrong):
+        table[len(str(a)) - 1][len(str(b)) - 1] += mark
+    return table
 
 
 register(
@@ -35,7 +47,8 @@ register(
         cases=table_cases,
         oracle=_error_table,
         why="one accuracy for everything hides a format that fails completely on a tenth of the problems.",
-        hint="rows: digits of the first operand; columns: digits of the second; divide within each cell.",
+        hint="rows: digits of the first operand; columns: digits of the second; divide within each cell, and write "
+        "None where nothing was asked.",
         wrong=[
             WrongAnswer(
                 "share of all problems",
@@ -58,6 +71,26 @@ register(
                     pairs, wrong, length=lambda v: max(1, math.ceil(math.log10(v)) if v else 1)
                 ),
                 "the borders are off by one: 9 has one digit, but 10 and 100 have two and three.",
+            ),
+            WrongAnswer(
+                "zero where nothing was asked",
+                lambda pairs, wrong: _error_table(pairs, wrong, empty=0.0),
+                "0 says that no answer was wrong; where nothing was asked nobody knows, so write None.",
+            ),
+            WrongAnswer(
+                "share of right answers",
+                lambda pairs, wrong: _error_table(pairs, [not mark for mark in wrong]),
+                "that is the share of right answers: `wrong` is True where the answer was wrong.",
+            ),
+            WrongAnswer(
+                "number of errors",
+                _counts,
+                "these are numbers of errors: divide each by the problems asked in its cell, and write None for none.",
+            ),
+            WrongAnswer(
+                "one row three times",
+                _one_row_three_times,
+                "all rows are the same list: [[0] * 3] * 3 repeats one row, so a change in it shows in all three.",
             ),
         ],
     )
@@ -84,7 +117,7 @@ register(
         oracle=_bound,
         same=lambda expected, got: abs(expected - got) <= 1e-9 + 1e-6 * abs(expected),
         why="'100% on the test set' is a statement about the sample; this number is what it says about the rest.",
-        hint="solve (1 - p)^asked = 1 - confidence for p.",
+        hint="solve (1 - p)^asked = 1 - confidence for p: take a root of both sides; p is a share, not a percentage.",
         wrong=[
             WrongAnswer(
                 "confidence and its complement exchanged",
@@ -100,6 +133,22 @@ register(
                 "the rate of right answers",
                 lambda asked, confidence: (1 - confidence) ** (1 / asked),
                 "that is the smallest plausible accuracy 1 - p; the error rate p was asked for.",
+            ),
+            WrongAnswer(
+                "divided instead of a root",
+                lambda asked, confidence: 1 - (1 - confidence) / asked,
+                "the root is missing: x ** 1 / asked means (x ** 1) / asked, so put 1 / asked in brackets.",
+            ),
+            WrongAnswer(
+                "logarithm taken for the rate",
+                lambda asked, confidence: -math.log(1 - confidence) / asked,
+                "log(1 - p) is close to -p only for small p, and one right answer would leave a rate above 1; "
+                "undo the logarithm with exp.",
+            ),
+            WrongAnswer(
+                "always 95%",
+                lambda asked, confidence: 1 - 0.05 ** (1 / asked),
+                "0.05 belongs to a confidence of 0.95; use the argument `confidence`.",
             ),
         ],
     )

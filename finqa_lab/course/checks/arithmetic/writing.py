@@ -62,6 +62,16 @@ register(
                 lambda a, sign, b: _encode(a, sign, b, width=3),
                 "999+999=1998 has four digits, so every answer gets four columns.",
             ),
+            WrongAnswer(
+                "answer unpadded",
+                lambda a, sign, b: _encode(a, sign, b, width=1),
+                "the answer is padded as well: 962 becomes 0962 before it is reversed.",
+            ),
+            WrongAnswer(
+                "differences added",
+                lambda a, sign, b: _encode(a, "+", b).replace("+", sign),
+                'look at the sign: for "-" the answer is a - b.',
+            ),
         ],
     )
 )
@@ -70,6 +80,7 @@ register(
 def mask_cases(rng: random.Random) -> Iterator[Case]:
     """Rows of the exact text format, padded on both sides."""
     yield Case("2+2=4$")
+    yield Case("2+2=4$_", note="padding after the end sign")
     yield Case("_951+11=962$_", note="padding on both sides")
     yield Case("____0-0=0$___")
     for _ in range(15):
@@ -94,7 +105,7 @@ register(
         cases=mask_cases,
         oracle=_mask,
         why="the operands are random: no model can guess them, so a loss on them is only noise.",
-        hint="for 2+2=4$ the last two characters are marked: the 4 and the $.",
+        hint="one True or False for each character; in 2+2=4$ only the last two are True: the 4 and the $.",
         wrong=[
             WrongAnswer(
                 "end sign left out",
@@ -104,7 +115,7 @@ register(
             WrongAnswer(
                 "padding learned",
                 lambda row: _mask(row, pads=True),
-                "`_` behind the end only fills the batch; it must not count in the loss.",
+                "`_` after the end only fills the batch; it must not count in the loss.",
             ),
             WrongAnswer(
                 "equals sign learned",
@@ -114,7 +125,22 @@ register(
             WrongAnswer(
                 "question learned",
                 lambda row: _mask(row, everything=True),
-                "the operands are marked as well; only what stands behind `=` is to be learned.",
+                "the operands are marked as well; only what comes after `=` is to be learned.",
+            ),
+            WrongAnswer(
+                "the answer's part alone",
+                lambda row: _mask(row)[row.index("=") + 1 :],
+                "the mask needs one value for each character of the row; those of the question are False.",
+            ),
+            WrongAnswer(
+                "one position early",
+                lambda row: [*_mask(row)[1:], False],
+                "the mask stands one position too early: mark the characters to be written, not those before them.",
+            ),
+            WrongAnswer(
+                "zeros and ones",
+                lambda row: [int(mark) for mark in _mask(row)],
+                "the right characters, but the mask is to hold True and False, not 1 and 0.",
             ),
         ],
     )
@@ -122,8 +148,8 @@ register(
 
 
 def loss_cases(rng: random.Random) -> Iterator[Case]:
-    """Log-probabilities of the correct tokens, and masks."""
-    yield Case([[-1.0, -3.0]], [[True, False]], note="one row, one counted token")
+    """Log-probabilities of the correct characters, and masks."""
+    yield Case([[-1.0, -3.0]], [[True, False]], note="one row, one marked character")
     yield Case([[-1.0, -3.0]], [[True, True]])
     yield Case([[-1.0, -2.0, -9.0], [-4.0, -9.0, -9.0]], [[True, True, False], [True, False, False]])
     for rows in (3, 5):
@@ -144,34 +170,45 @@ def _row_means(log_p, mask) -> float:
 register(
     Check(
         name="arithmetic.masked_loss",
-        task="mean negative log-probability of the marked tokens of a batch",
+        task="mean negative log-probability of the marked characters of a batch",
         cases=loss_cases,
         oracle=_masked_loss,
         why="this is the number that training makes small; what it averages over decides what is learned.",
-        hint="add up the log-probabilities of the marked tokens, change the sign, divide by how many are marked.",
+        hint="log_p holds logarithms already: add up those of the marked characters of all rows, change the sign, "
+        "divide by how many are marked.",
         wrong=[
             WrongAnswer(
-                "divided by all tokens",
+                "divided by all characters",
                 lambda log_p, mask: (
                     -sum(p for row, marks in zip(log_p, mask) for p, mark in zip(row, marks) if mark)
                     / sum(map(len, log_p))
                 ),
-                "divide by the number of marked tokens; unmarked ones would shrink the loss of short answers.",
+                "divide by the number of marked characters; unmarked ones would shrink the loss of short answers.",
             ),
             WrongAnswer(
                 "mask ignored",
                 lambda log_p, mask: -sum(map(sum, log_p)) / sum(map(len, log_p)),
-                "every token counts here; only the marked ones may.",
+                "every character counts here; only the marked ones may.",
             ),
             WrongAnswer(
                 "mean of row means",
                 _row_means,
-                "average over all marked tokens at once; a mean per row gives the tokens of short answers more weight.",
+                "average over all marked characters at once; a mean per row gives those of short answers more weight.",
             ),
             WrongAnswer(
                 "sign forgotten",
                 lambda log_p, mask: -_masked_loss(log_p, mask),
                 "log-probabilities are negative; the loss is their mean with the sign changed.",
+            ),
+            WrongAnswer(
+                "sum instead of mean",
+                lambda log_p, mask: _masked_loss(log_p, mask) * sum(map(sum, mask)),
+                "that is the sum; divide it by the number of marked characters.",
+            ),
+            WrongAnswer(
+                "divided by the rows",
+                lambda log_p, mask: _masked_loss(log_p, mask) * sum(map(sum, mask)) / len(log_p),
+                "divide by the number of marked characters of the batch, not by the number of its rows.",
             ),
         ],
     )
@@ -186,19 +223,25 @@ def scratchpad_cases(rng: random.Random) -> Iterator[Case]:
         yield Case(rng.randrange(100), rng.randrange(100))
 
 
-def _scratchpad(a: int, b: int, order=(0, 1), reverse=True, shifted=False, final=True) -> str:
+def _scratchpad(a: int, b: int, order=(0, 1), reverse=True, shifted=False, final=True, product=None) -> str:
     steps = [a * (b // 10**place % 10) * (10**place if shifted else 1) for place in order]
-    parts = [f"{step:03d}" for step in steps] + ([f"{a * b:04d}"] if final else [])
+    product = a * b if product is None else product
+    parts = [f"{step:03d}" for step in steps] + ([f"{product:04d}"] if final else [])
     return f"{a:02d}*{b:02d}=" + ",".join(part[::-1] if reverse else part for part in parts)
+
+
+def _steps_padded_after_reversal(a: int, b: int) -> str:
+    parts = (f"{str(step)[::-1]:0>3}" for step in (a * (b % 10), a * (b // 10)))
+    return f"{a:02d}*{b:02d}={','.join(parts)},{str(a * b)[::-1]:0>4}"
 
 
 register(
     Check(
         name="arithmetic.scratchpad",
-        task="write a two-digit product with its two partial products, every number behind = units first",
+        task="write a two-digit product with its two partial products, every number after = units first",
         cases=scratchpad_cases,
         oracle=_scratchpad,
-        why="a transformer does a fixed amount of work per token; steps written down are more tokens to work in.",
+        why="a transformer does a fixed amount of work for each character; steps written down give it more of them.",
         hint="12*34 must become 12*34=840,630,8040: 12*4=048, then 12*3=036, then 0408, each read backwards.",
         wrong=[
             WrongAnswer(
@@ -209,7 +252,7 @@ register(
             WrongAnswer(
                 "not reversed",
                 lambda a, b: _scratchpad(a, b, reverse=False),
-                "each number behind = is written units first, so that its carry flows in the order of writing.",
+                "each number after = is written units first, so that its carry flows in the order of writing.",
             ),
             WrongAnswer(
                 "partial product shifted",
@@ -220,6 +263,26 @@ register(
                 "result missing",
                 lambda a, b: _scratchpad(a, b, final=False),
                 "the last number is the result itself, padded to four digits.",
+            ),
+            WrongAnswer(
+                "padded after reversal",
+                _steps_padded_after_reversal,
+                "pad first, then reverse: padding the reversed text on its left moves every digit to another place.",
+            ),
+            WrongAnswer(
+                "digits of the first number",
+                lambda a, b: f"{a:02d}*{b:02d}" + _scratchpad(b, a)[5:],
+                "the steps multiply the whole first number by one digit of the second, not the other way round.",
+            ),
+            WrongAnswer(
+                "factors reversed too",
+                lambda a, b: f"{a:02d}"[::-1] + "*" + f"{b:02d}"[::-1] + _scratchpad(a, b)[5:],
+                "only the numbers after = are written units first; the factors keep their usual order.",
+            ),
+            WrongAnswer(
+                "steps added without a shift",
+                lambda a, b: _scratchpad(a, b, product=a * (b % 10) + a * (b // 10)),
+                "the result is a times b: the second partial product counts ten times in it.",
             ),
         ],
     )
