@@ -184,7 +184,7 @@ class Check:
 
     def _wrong(self, cases: list[Case], expected: list[Outcome], got: list[Outcome], first: int) -> Verdict:
         mistake = self._diagnose(cases, got)
-        hint = mistake.hint if mistake else _hint_for_error(got[first], self.seconds) + self.hint
+        hint = mistake.hint if mistake else _joined(_hint_for_error(got[first], self.seconds), self.hint)
         case = cases[first]
         where = compare.first_difference(expected[first].value, got[first].value)
         lines = [
@@ -203,6 +203,11 @@ class Check:
             if all(map(self.agree, self.outcomes(mistake.answer, cases), got)):
                 return mistake
         return None
+
+
+def _joined(first: str, second: str) -> str:
+    """Two sentences, of which the first may be missing; hints are written to follow a colon."""
+    return first + second[:1].upper() + second[1:] if first else second
 
 
 def _hint_for_error(outcome: Outcome, seconds: float) -> str:

@@ -53,7 +53,9 @@ def show(value, width: int = 160) -> str:
         array = _array(value)
         flat = ", ".join(f"{x:.6g}" if array.dtype.kind == "f" else str(x) for x in array.ravel()[:12].tolist())
         return f"{type(value).__name__} of shape {tuple(array.shape)}: [{flat}{', ...' if array.size > 12 else ''}]"
-    text = " ".join(_short.repr(value).split())
+    text = _short.repr(value)
+    if not isinstance(value, str):  # the spaces of a string are part of it
+        text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width // 2 - 3]} ... {text[-width // 2 + 3 :]}"
 
 

@@ -31,6 +31,7 @@ def predict(question: str, guess: float, unit: str = "") -> Prediction:
         unit: of the number.
 
     >>> predict("tokens per word", 2.0).reveal(1.5)
+    noted: tokens per word: 2
     tokens per word
       predicted: 2
       measured:  1.5
