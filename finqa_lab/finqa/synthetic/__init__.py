@@ -1,0 +1,1 @@
+"""Generated filings in FinQA's schema: invented companies, drawn figures, executed answers."""
