@@ -22,7 +22,7 @@ from finqa_lab.course.release import student_notebook
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
 
-ROOMS = ("text", "nn", "arithmetic", "course")
+ROOMS = ("text", "nn", "arithmetic", "finqa", "course")
 
 
 def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
