@@ -1,0 +1,1 @@
+"""FinQA: records, the program language, exact execution, equivalence of programs, and scoring."""
