@@ -13,12 +13,14 @@ import argparse
 import functools
 import json
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from finqa_lab.course.report import hardware
 from finqa_lab.nn.cache.contiguous import ContiguousCache
@@ -27,6 +29,7 @@ from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.cost import pass_cost
 from finqa_lab.nn.device import device_named
 from finqa_lab.nn.generate import greedy
+from finqa_lab.nn.hub import save_pretrained
 from finqa_lab.nn.layout import column_major
 from finqa_lab.nn.roofline import measure_machine, seconds_of, timed
 from finqa_lab.nn.transformer import Decoder
@@ -40,37 +43,14 @@ LARGE = DecoderConfig.llama(8192, 768, 8, 12, 2048, 1024, kv_heads=4)
 ONE_BILLION = PRESETS["Llama-3.2-1B"].config
 
 
-def peer_of(model: Decoder) -> LlamaForCausalLM:
-    """The same weights in `transformers`, in its own layout."""
-    config = model.config
-    theirs = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=config.vocabulary,
-            hidden_size=config.width,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.key_value_heads,
-            intermediate_size=config.hidden,
-            max_position_embeddings=config.context,
-            rms_norm_eps=config.norm_eps,
-            tie_word_embeddings=True,
-        )
-    )
-    names = {"token_embedding.weight": "model.embed_tokens.weight", "norm.gain": "model.norm.weight"}
-    for layer in range(config.layers):
-        ours, target = f"blocks.{layer}.", f"model.layers.{layer}."
-        names[f"{ours}attention_norm.gain"] = f"{target}input_layernorm.weight"
-        names[f"{ours}mlp_norm.gain"] = f"{target}post_attention_layernorm.weight"
-        for name, other in (("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")):
-            names[f"{ours}attention.{name}.weight"] = f"{target}self_attn.{other}_proj.weight"
-        for name in ("gate", "up", "down"):
-            names[f"{ours}mlp.{name}.weight"] = f"{target}mlp.{name}_proj.weight"
-    weights = {names[name]: tensor.clone() for name, tensor in model.state_dict().items()}
-    theirs.load_state_dict(weights, strict=False)
+def peer_of(model: Decoder) -> PreTrainedModel:
+    """The same weights as `transformers` loads them from a folder, in its own layout."""
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = AutoModelForCausalLM.from_pretrained(save_pretrained(Path(folder) / "model", model))
     return theirs.to(model.device, model.token_embedding.weight.dtype).eval()
 
 
-def generate(theirs: LlamaForCausalLM, prompts: torch.Tensor) -> torch.Tensor:
+def generate(theirs: PreTrainedModel, prompts: torch.Tensor) -> torch.Tensor:
     """64 tokens by the peer's own loop."""
     settings = {"max_new_tokens": 64, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
     return theirs.generate(prompts, attention_mask=torch.ones_like(prompts), **settings)[:, prompts.shape[1] :]
