@@ -22,9 +22,10 @@ on. Sameness is :func:`finqa_lab.finqa.equivalence.equivalent`, literals read as
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from fractions import Fraction
 from itertools import combinations
 
-from finqa_lab.finqa.equivalence import fingerprints
+from finqa_lab.finqa.equivalence import equivalent, fingerprints
 from finqa_lab.finqa.execute import Table
 from finqa_lab.finqa.failure import ProgramError
 from finqa_lab.finqa.fingerprint import PRIME, fraction
@@ -116,8 +117,7 @@ def _exchanged(gold: Program, program: Program) -> bool:
                 Step(step.operation, step.second, step.first) if index in chosen else step
                 for index, step in enumerate(program)
             )
-            right, found = fingerprints(gold, turned)
-            if right is not None and right == found:
+            if equivalent(gold, turned):
                 return True
     return False
 
@@ -136,24 +136,24 @@ def _by_steps(gold: Program, program: Program, table: Table) -> WrongClass:
 
 def _read(steps: Sequence[Step]) -> Counter:
     """What the steps read: numbers by value, rows by name."""
-    read: list[Argument | object] = []
+    read: list[Argument | Fraction] = []
     for step in steps:
         arguments = [step.first] if step.operation in TABLE else step.arguments
         read += [a.value if isinstance(a, Number | Constant) else a for a in arguments if not isinstance(a, Reference)]
     return Counter(read)
 
 
-def _other_row(right, found, table: Table) -> bool:
+def _other_row(right: RowName | Fraction, found: RowName | Fraction, table: Table) -> bool:
     """Whether ``found`` stands where ``right`` should: a row name for another, or a number in the same column."""
     if isinstance(right, RowName) or isinstance(found, RowName):
         return isinstance(right, RowName) and isinstance(found, RowName)
     return bool(_columns(right, table) & _columns(found, table))
 
 
-def _columns(value, table: Table) -> set[int]:
+def _columns(value: Fraction, table: Table) -> set[int]:
     return {
         column
         for row in table
         for column, cell in enumerate(row)
-        if column and (number := read_number(cell_number(cell))) is not None and abs(number) == abs(value)
+        if (number := read_number(cell_number(cell))) is not None and abs(number) == abs(value)
     }

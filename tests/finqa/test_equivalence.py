@@ -63,6 +63,7 @@ GOLD = "subtract(5829, 5735), divide(#0, 5735)"
         ("divide(94, 100)", "divide(94, const_100)", True, False),
         ("add(3, 5), divide(#0, const_2)", "add(3, 5), divide(#0, 2)", True, False),
         ("multiply(94, const_2)", "add(94, 94)", True, False),
+        ("add(2, 94), multiply(#0, const_2)", "add(2, 94), add(#0, #0)", True, False),  # 2 is a constant too
         ("multiply(94, const_3)", "exp(94, const_1), add(#0, 94), add(#1, 94)", True, False),
         ("exp(94, const_2)", "multiply(94, 94)", True, False),
         ("subtract(6, 4)", "subtract(4, 2)", False, False),
