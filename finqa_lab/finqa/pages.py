@@ -41,7 +41,7 @@ class Page:
 
     @property
     def source_ids(self) -> list[str]:
-        """Names of the units that can be gold facts: ``text_0``, ..., ``table_0``, ..."""
+        """Names of the units that can be gold facts, ``text_0``, ..., ``table_0``, ..."""
         return [f"text_{i}" for i in range(len(self.texts))] + [f"table_{i}" for i in range(len(self.table))]
 
     def facts(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Questions of FinQA with their page, program, answers and gold facts: the official JSON schema, typed.
 
 A record that breaks the schema is never dropped in silence: it ends the reading with one sentence (``strict``), or is
-left out, counted and named in :attr:`Records.problems`. Known quirks are not faults: blank human answers, answers that
+left out, counted and named in ``Records.problems``. Known quirks are not faults: blank human answers, answers that
 contradict the program, repeated questions, duplicate row names, a header row as gold fact, missing optional fields.
 """
 

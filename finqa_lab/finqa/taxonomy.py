@@ -46,7 +46,7 @@ from finqa_lab.finqa.program import (
 )
 
 LARGEST_SCALE = 12
-"""Largest power of ten that counts as a mistake of scale: from units to trillions."""
+"""Largest power of ten that counts as a mistake of scale, from units to trillions."""
 MOST_EXCHANGES = 6
 """Steps among which exchanged arguments are looked for, all combinations."""
 

@@ -21,7 +21,7 @@ PAGES, QUESTIONS = "reports/pages.json", "reports/questions.json"
 COMMAND = "python -m finqa_lab.finqa.synthetic.reports"
 REPORTS, QUESTIONS_EACH, SEED = 300, 5, 0
 SPLITS = {"train": 0.8, "dev": 0.1, "test": 0.1}
-"""Shares of the pages: no page is in two splits."""
+"""Shares of the pages; no page is in two splits."""
 
 
 def make_page(rng: random.Random, number: int) -> tuple[Page, Draft]:
