@@ -1,18 +1,18 @@
 """What is wrong with a wrong program: one class out of nine, by the first rule that fits.
 
-==================  ===================================================================================================
-class               the prediction ...
-==================  ===================================================================================================
-``structure``       cannot be read as a program
-``scale``           is the gold program times a power of ten, with either sign (a percentage times 100, thousands)
-``sign``            is minus the gold program, and one of the two has more negative numbers
-``order``           becomes right when the two arguments of some of its steps are exchanged
-``missing step``    needs fewer steps than the gold program
-``extra step``      needs more
-``wrong operation`` needs as many, but other operations
-``wrong row``       has the gold operations, but reads other rows of the table
-``wrong operand``   has the gold operations and reads the wrong numbers
-==================  ===================================================================================================
+====================  ================================================================================================
+class                 the prediction ...
+====================  ================================================================================================
+``structure``         cannot be read as a program
+``scale``             is the gold program times a power of ten, with either sign (a percentage times 100, thousands)
+``sign``              is minus the gold program, and one of the two has more negative numbers
+``order``             becomes right when the two arguments of some of its steps are exchanged
+``missing step``      needs fewer steps than the gold program
+``extra step``        needs more
+``wrong operation``   needs as many, but other operations
+``wrong row``         has the gold operations, but reads other rows of the table
+``wrong operand``     has the gold operations and reads the wrong numbers
+====================  ================================================================================================
 
 The order matters. A change of scale usually adds a step, and what is minus a difference also becomes right by an
 exchange; the special reason is the more useful one and goes first. "Needs" counts the steps that the last one depends
