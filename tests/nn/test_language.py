@@ -37,11 +37,11 @@ def test_training_learns_and_repeats_itself():
     runs = []
     for seed in (0, 0, 1):
         model = Decoder(CONFIG)
-        losses = train_language_model(model, text(), steps=30, batch=4, length=16, seed=seed)
+        losses = train_language_model(model, text(), steps=60, batch=4, length=16, lr=1e-2, seed=seed)
         runs.append((losses, bits_per_token(model, text(), length=16)))
-        assert len(losses) == 30 and not model.training
+        assert len(losses) == 60 and not model.training
     assert runs[0] == runs[1] and runs[0][0] != runs[2][0]
-    assert runs[0][1] < 4 < runs[0][0][0]
+    assert runs[0][1] < 1 < 8 < runs[0][0][0]  # 0.39 to 0.44 for five seeds
 
 
 def test_the_first_loss_is_the_model_s_own_before_any_step():
