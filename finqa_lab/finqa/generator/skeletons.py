@@ -10,8 +10,9 @@ from sklearn.pipeline import make_pipeline
 
 from finqa_lab.finqa.program import Number, Program, RowName, Step
 
-STRENGTH = 30.0
-"""Inverse regularisation of the classifier, chosen by cross-validation."""
+STRENGTH, RARE = 30.0, 2
+"""Inverse regularisation of the classifier, and in how many questions a word or pair must occur to count; both chosen
+by cross-validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class SkeletonClassifier:
         self.skeletons = list(dict.fromkeys(skeletons))
         number = {skeleton: index for index, skeleton in enumerate(self.skeletons)}
         self._pipeline = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"[^\s]+"),
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=RARE, token_pattern=r"[^\s]+"),
             LogisticRegression(C=STRENGTH, max_iter=300),
         ).fit(questions, [number[skeleton] for skeleton in skeletons])
 

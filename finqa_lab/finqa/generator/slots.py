@@ -1,8 +1,8 @@
 """Which mention fills a blank: features of mention, blank and earlier choices, and a small network over them.
 
 The network gives each mention a number; a softmax over the mentions of the question makes it a probability (a listwise
-softmax, Z. Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach", ICML 2007). Several mentions may
-state the right number: the loss is minus the log of their summed probability.
+softmax: Z. Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach", ICML 2007). Several mentions
+may state the right number: the loss is minus the log of their summed probability.
 """
 
 import math
@@ -20,7 +20,7 @@ from finqa_lab.finqa.program import ARITHMETIC, OPERATIONS, Reference
 
 CUES = ("from", "to", "between", "percent", "percentage", "portion", "ratio", "of", "average", "total", "change")
 CUES += ("increase", "decrease", "difference", "than", "compared", "growth")
-HIDDEN, NETWORKS, EPOCHS, RATE, DECAY, DROPOUT = 64, 3, 60, 3e-3, 0.05, 0.3
+HIDDEN, NETWORKS, EPOCHS, RATE, DECAY, DROPOUT = 64, 3, 40, 3e-3, 0.05, 0.3
 
 
 def rarity(texts: Iterable[str]) -> dict[str, float]:
