@@ -1,5 +1,5 @@
 """Checks of lab 02, the key/value cache; importing the package registers them all."""
 
-from finqa_lab.course.checks.cache import attending, caching, paying
+from finqa_lab.course.checks.cache import attending, blocks, caching, paying, stepping
 
-__all__ = ["attending", "caching", "paying"]
+__all__ = ["attending", "blocks", "caching", "paying", "stepping"]

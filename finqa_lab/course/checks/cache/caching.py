@@ -1,4 +1,4 @@
-"""Checks of lab 02: what recomputation costs, the contiguous cache, and which prefix can be reused."""
+"""Checks of lab 02: what recomputation costs, and the contiguous cache of one layer."""
 
 import random
 from collections.abc import Iterator
@@ -35,6 +35,16 @@ register(
                 "the last new token is written, and never read again: it needs no pass.",
             ),
             WrongAnswer(
+                "last token fed to the cache",
+                lambda prompt, new, cached: prompt + new if cached else _positions(prompt, new, False),
+                "the pass over the prompt gives the first new token already: new - 1 passes of one position follow.",
+            ),
+            WrongAnswer(
+                "one pass too many without a cache",
+                lambda prompt, new, cached: _positions(prompt, new + (not cached), cached),
+                "n new tokens take n passes: the first runs over the prompt alone.",
+            ),
+            WrongAnswer(
                 "prompt computed again for each token",
                 lambda prompt, new, cached: prompt + new - 1 if cached else prompt * new,
                 "without a cache each pass also computes the tokens written so far: the passes grow.",
@@ -48,6 +58,16 @@ register(
                 "new tokens only",
                 lambda prompt, new, cached: new if cached else sum(prompt + s for s in range(new)),
                 "the prompt has to be computed once, too.",
+            ),
+            WrongAnswer(
+                "prompt only",
+                lambda prompt, new, cached: prompt if cached else _positions(prompt, new, False),
+                "the prompt's pass gives one token; each further one takes a pass over the token written before it.",
+            ),
+            WrongAnswer(
+                "exchanged",
+                lambda prompt, new, cached: _positions(prompt, new, not cached),
+                "cached=True is the cheaper one: you have the two cases the other way round.",
             ),
         ],
     )
@@ -96,10 +116,29 @@ class _FirstLost(_Right):
 
 
 class _Overwrites(_Right):
+    def store(self, key, value, begin):
+        super().store(key, value, 0)
+
+
+class _NeverMoves(_Right):
     def append(self, key, value):
         self.store(key, value, 0)
-        self.length = max(self.length, key.shape[1])
+        return self.keys[:, : key.shape[1]], self.values[:, : key.shape[1]]
+
+
+class _CountsCalls(_Right):
+    def append(self, key, value):
+        self.store(key, value, self.length)
+        self.length += 1
         return self.filled(key, value)
+
+
+class _CountsCallsReturnsMore(_Right):
+    def append(self, key, value):
+        self.store(key, value, self.length)
+        end = self.length + key.shape[1]
+        self.length += 1
+        return self.keys[:, :end], self.values[:, :end]
 
 
 class _OneShort(_Right):
@@ -107,19 +146,53 @@ class _OneShort(_Right):
         return self.keys[:, : self.length - 1], self.values[:, : self.length - 1]
 
 
+class _NewestMissing(_Right):
+    def filled(self, key, value):
+        before = self.length - key.shape[1]
+        return self.keys[:, :before], self.values[:, :before]
+
+
 class _ValuesAsKeys(_Right):
     def filled(self, key, value):
         return self.keys[:, : self.length], self.keys[:, : self.length]
 
 
+class _Exchanged(_Right):
+    def filled(self, key, value):
+        return self.values[:, : self.length], self.keys[:, : self.length]
+
+
+class _FirstAxis(_Right):
+    def store(self, key, value, begin):
+        self.keys[begin : begin + key.shape[1]] = key
+        self.values[begin : begin + key.shape[1]] = value
+
+    def filled(self, key, value):
+        return self.keys[: self.length], self.values[: self.length]
+
+
+class _Joined(_Right):
+    def store(self, key, value, begin):
+        self.keys = torch.cat([self.keys[:, :begin], key], dim=1)
+        self.values = torch.cat([self.values[:, :begin], value], dim=1)
+
+
+class _JoinedBehindZeros(_Right):
+    def store(self, key, value, begin):
+        self.keys, self.values = torch.cat([self.keys, key], dim=1), torch.cat([self.values, value], dim=1)
+
+    def filled(self, key, value):
+        return self.keys, self.values
+
+
 def _drive(made, capacity: int, heads: int, width: int, pieces: list[tuple[Tensor, Tensor]]) -> list:
-    """What every append returned, copied at once: the storage goes on changing."""
+    """What every append returned, copied at once: the storage goes on changing. Last, what the cache then is."""
     cache = made(capacity, heads, width)
     returned = []
     for key, value in pieces:
         keys, values = cache.append(key, value)
         returned.append((keys.clone(), values.clone()))
-    return returned
+    return [*returned, f"length {cache.length}, capacity {cache.keys.shape[1]}"]
 
 
 def storage_cases(rng: random.Random) -> Iterator[Case]:
@@ -127,7 +200,7 @@ def storage_cases(rng: random.Random) -> Iterator[Case]:
     for heads, width, sizes in ((1, 1, (1,)), (1, 2, (2, 1)), (2, 3, (3, 1, 1)), (2, 4, (1, 2, 1, 3))):
         generator = torch.Generator().manual_seed(rng.randrange(2**31))
         pieces = [tuple(torch.randn(2, heads, size, width, generator=generator)) for size in sizes]
-        note = f"{sizes[0]} positions" + (f", then {' and '.join(map(str, sizes[1:]))}" if len(sizes) > 1 else "")
+        note = f"{sizes[0]} at once" + (f", then {' and '.join(map(str, sizes[1:]))}" if len(sizes) > 1 else "")
         yield Case(sum(sizes) + 2, heads, width, pieces, note=note)
 
 
@@ -142,7 +215,24 @@ register(
         hint="write at self.length, add the number of new positions to it, return the filled part of both tensors.",
         wrong=[
             WrongAnswer(
-                "never read", _NeverRead, "append must return everything stored so far, not only what came in."
+                "never read",
+                _NeverRead,
+                "append must return everything stored so far, not only what came in.",
+            ),
+            WrongAnswer(
+                "length never moved",
+                _NeverMoves,
+                "self.length is still 0 after an append, so that the next one writes to the start again.",
+            ),
+            WrongAnswer(
+                "length counts calls",
+                _CountsCalls,
+                "self.length counts positions: add key.shape[1] to it, not 1.",
+            ),
+            WrongAnswer(
+                "length counts calls, the right part returned",
+                _CountsCallsReturnsMore,
+                "what you return is right, but self.length grew by 1 and not by the number of new positions.",
             ),
             WrongAnswer(
                 "first token never cached",
@@ -162,77 +252,30 @@ register(
             WrongAnswer(
                 "one position short",
                 _OneShort,
-                "the newest position must see itself: move self.length on before you cut.",
+                "a slice [:n] ends before n already: the newest position is missing, and it must see itself.",
+            ),
+            WrongAnswer(
+                "the newest missing",
+                _NewestMissing,
+                "the newest positions must see themselves: move self.length on before you cut.",
             ),
             WrongAnswer("keys for values", _ValuesAsKeys, "the second tensor to return holds the values."),
-        ],
-    )
-)
-
-
-def _reusable(cached: list[list[int]], prompt: list[int], size: int, whole=False, partial=False, leave=1) -> int:
-    longest = 0
-    for tokens in cached:
-        common = 0
-        while common < min(len(tokens), len(prompt)) and tokens[common] == prompt[common]:
-            common += 1
-        full = len(tokens) // size * size
-        longest = max(longest, common if partial else min(common, full) // size * size)
-    if whole:
-        return longest
-    limit = len(prompt) - leave
-    return min(longest, limit if partial else limit // size * size)
-
-
-def _anywhere(cached: list[list[int]], prompt: list[int], size: int) -> int:
-    blocks = {tuple(t[i : i + size]) for t in cached for i in range(0, len(t) - size + 1, size)}
-    found = [tuple(prompt[i : i + size]) in blocks for i in range(0, len(prompt) - size + 1, size)]
-    return min(sum(found) * size, (len(prompt) - 1) // size * size)
-
-
-def prefix_cases(rng: random.Random) -> Iterator[Case]:
-    """Token sequences in the cache, a new prompt, and the block size."""
-    yield Case([], [1, 2, 3], 2, note="nothing cached")
-    yield Case([[1, 2, 3, 4]], [1, 2, 3, 4, 5], 2, note="two full blocks")
-    yield Case([[1, 2, 3, 4]], [1, 2, 3, 9, 5], 2, note="the second block differs")
-    yield Case([[1, 2, 3, 4]], [1, 2, 3, 4], 2, note="the same prompt again: its last token must be computed")
-    yield Case([[1, 2, 3]], [1, 2, 3, 4, 5], 2, note="the cached text ends inside a block")
-    yield Case([[1, 2, 3, 4]], [9, 9, 3, 4, 5], 2, note="a block alike, at the same place, behind another beginning")
-    yield Case([[1, 2, 9, 9], [1, 2, 3, 4, 5, 6]], [1, 2, 3, 4, 7], 2, note="the longer of two matches")
-    for _ in range(6):
-        system = [rng.randrange(3) for _ in range(rng.randrange(6, 16))]
-        cached = [system[: rng.randrange(len(system))] + [rng.randrange(3) for _ in range(5)] for _ in range(3)]
-        yield Case(cached, system + [rng.randrange(3) for _ in range(3)], rng.choice([2, 4]))
-
-
-register(
-    Check(
-        name="cache.reusable_tokens",
-        task="tokens of a prompt whose keys and values can be taken over from cached sequences",
-        cases=prefix_cases,
-        oracle=_reusable,
-        why="a key depends on every token before it, so only an unbroken run from the first token can be reused.",
-        hint="compare block by block from the start; stop at the first that differs; leave one token to compute.",
-        wrong=[
+            WrongAnswer("exchanged", _Exchanged, "the first tensor to return holds the keys, the second the values."),
             WrongAnswer(
-                "partly filled blocks too",
-                lambda cached, prompt, size: _reusable(cached, prompt, size, partial=True),
-                "only full blocks are shared: round the common run down to a multiple of the block size.",
+                "stored along the heads",
+                _FirstAxis,
+                "the first axis is the heads, the second the positions: self.keys[:, begin:end].",
             ),
             WrongAnswer(
-                "the whole prompt",
-                lambda cached, prompt, size: _reusable(cached, prompt, size, whole=True),
-                "the next token comes from the logits of the last one, which no cache keeps: leave a token to compute.",
+                "joined instead of stored",
+                _Joined,
+                "the numbers are right, but torch.cat copies the whole cache for each token: write into the reserved "
+                "storage with self.keys[:, begin:end] = key.",
             ),
             WrongAnswer(
-                "equal blocks anywhere",
-                _anywhere,
-                "equal tokens behind another beginning have other keys: stop at the first block that differs.",
-            ),
-            WrongAnswer(
-                "first sequence only",
-                lambda cached, prompt, size: _reusable(cached[:1], prompt, size),
-                "look at every cached sequence and take the longest match.",
+                "joined behind the empty storage",
+                _JoinedBehindZeros,
+                "the storage has room for all positions: write into it; torch.cat puts the new ones behind the zeros.",
             ),
         ],
     )

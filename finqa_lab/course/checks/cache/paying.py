@@ -1,6 +1,5 @@
-"""Checks of lab 02: bytes of a cache, the roofline, and what blocks waste."""
+"""Checks of lab 02: bytes of a cache, and the least time of a pass."""
 
-import math
 import random
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ from finqa_lab.course.checking import Case, Check, WrongAnswer, register
 def grouped_cases(rng: random.Random) -> Iterator[Case]:
     """Layers, key/value heads, head width, tokens, batch, bytes a number."""
     yield Case(1, 1, 1, 1, 1, 1, note="one number for the key, one for the value")
-    yield Case(1, 2, 4, 3, 1, 2)
+    yield Case(1, 2, 4, 3, 1, 4)
     yield Case(16, 8, 64, 8192, 1, 2, note="Llama 3.2 1B at 8,192 tokens in bfloat16")
     yield Case(80, 8, 128, 4096, 16, 2, note="a 70B model, 16 sequences")
     yield Case(*(rng.randrange(1, 50) for _ in range(5)), 4)
@@ -43,6 +42,21 @@ register(
                 "one sequence",
                 lambda layers, heads, width, tokens, batch, size: _grouped(layers, heads, width, tokens, 1, size),
                 "each sequence of the batch has its own cache.",
+            ),
+            WrongAnswer(
+                "one head",
+                lambda layers, heads, *rest: _grouped(layers, 1, *rest),
+                "every key/value head keeps a key and a value of its own.",
+            ),
+            WrongAnswer(
+                "numbers for bytes",
+                lambda *case: _grouped(*case[:-1], 1),
+                "that is how many numbers are kept; each of them takes element_bytes bytes.",
+            ),
+            WrongAnswer(
+                "in GiB",
+                lambda *case: _grouped(*case) / 2**30,
+                "the answer is asked for in bytes; divide by 2**30 only where you print it.",
             ),
             WrongAnswer(
                 "in bits",
@@ -89,6 +103,16 @@ register(
                 lambda layers, latent, rotary, *rest: _latent(layers, 2 * latent, rotary, *rest),
                 "the latent serves as key and as value: it is stored once.",
             ),
+            WrongAnswer(
+                "one sequence",
+                lambda layers, latent, rotary, tokens, batch, size: _latent(layers, latent, rotary, tokens, 1, size),
+                "each sequence of the batch has latents of its own.",
+            ),
+            WrongAnswer(
+                "widths multiplied",
+                lambda layers, latent, rotary, *rest: _latent(layers, latent * rotary, 0, *rest),
+                "the latent and the rotary key stand side by side: their widths are added.",
+            ),
         ],
     )
 )
@@ -129,62 +153,19 @@ register(
                 "a decode step does little with each weight it reads: the bytes count as well.",
             ),
             WrongAnswer(
+                "memory only",
+                lambda operations, moved, rate, bandwidth: moved / bandwidth,
+                "a prefill does many operations with each weight it reads: the arithmetic counts as well.",
+            ),
+            WrongAnswer(
+                "a rate for a time",
+                lambda operations, moved, rate, bandwidth: min(rate, bandwidth * operations / moved),
+                "that is the operations a second that can be reached; the time is asked for.",
+            ),
+            WrongAnswer(
                 "rates exchanged",
                 lambda operations, moved, rate, bandwidth: max(operations / bandwidth, moved / rate),
                 "operations are divided by operations a second, bytes by bytes a second.",
-            ),
-        ],
-    )
-)
-
-
-def block_cases(rng: random.Random) -> Iterator[Case]:
-    """Lengths of sequences, and the block size."""
-    yield Case([4], 4, note="exactly one block")
-    yield Case([5], 4, note="one position in the second block")
-    yield Case([1, 1], 4, note="two short sequences do not share a block")
-    yield Case([3, 8, 10], 4)
-    yield Case([rng.randrange(1, 500) for _ in range(20)], rng.choice([8, 16, 32]))
-
-
-def _waste(lengths: list[int], size: int, blocks=lambda length, size: math.ceil(length / size), of="reserved") -> float:
-    reserved = sum(blocks(length, size) * size for length in lengths)
-    return (reserved - sum(lengths)) / (reserved if of == "reserved" else sum(lengths))
-
-
-def _rounded_total(lengths: list[int], size: int) -> float:
-    reserved = math.ceil(sum(lengths) / size) * size
-    return (reserved - sum(lengths)) / reserved
-
-
-register(
-    Check(
-        name="cache.block_waste",
-        task="share of the reserved positions that stay unused when every sequence takes whole blocks",
-        cases=block_cases,
-        oracle=_waste,
-        why="what is reserved and unused is memory that another request could have had.",
-        hint="round every length up to whole blocks, add up, compare with the positions that are used.",
-        wrong=[
-            WrongAnswer(
-                "rounded once for all",
-                _rounded_total,
-                "sequences do not share a block: round each length up, not their sum.",
-            ),
-            WrongAnswer(
-                "one block too many",
-                lambda lengths, size: _waste(lengths, size, blocks=lambda length, size: length // size + 1),
-                "a length that is a multiple of the block size fills its blocks exactly.",
-            ),
-            WrongAnswer(
-                "share of what is used",
-                lambda lengths, size: _waste(lengths, size, of="used"),
-                "divide by the reserved positions: the question is how much of the memory is wasted.",
-            ),
-            WrongAnswer(
-                "used share",
-                lambda lengths, size: 1 - _waste(lengths, size),
-                "that is the share that is used; the waste is the rest.",
             ),
         ],
     )
