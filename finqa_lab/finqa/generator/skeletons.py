@@ -12,7 +12,7 @@ from finqa_lab.finqa.program import Number, Program, RowName, Step
 
 STRENGTH, RARE = 30.0, 2
 """Inverse regularisation of the classifier, and in how many questions a word or pair must occur to count; both chosen
-by cross-validation."""
+by cross-validation, the first only between 10 and 100."""
 
 
 @dataclass(frozen=True, slots=True)
