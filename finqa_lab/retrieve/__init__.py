@@ -1,0 +1,1 @@
+"""Finding the facts that a question needs: chunks, sparse, dense and hybrid search, reranking, indexes, metrics."""
