@@ -11,8 +11,9 @@ from functools import cache
 import snowballstemmer
 
 STOP_WORDS = frozenset(
-    "a an and are as at be between but by company did do does during for from had has have how if in into is it its"
-    " much no not of on or s such than that the their then there these they this to was were what which will with".split()
+    "a an and are as at be between but by company did do does during for from had has have how if in into is it"
+    " its much no not of on or s such than that the their then there these they this to was were what which will"
+    " with".split()
 )
 """Function words, the words that questions open with, and "company", which every report says of itself."""
 

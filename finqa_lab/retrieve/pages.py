@@ -39,7 +39,8 @@ class NameScores:
 
     A long name must be quoted at length to beat a short one that is quoted whole.
 
-    >>> NameScores([["net", "sales"], ["net", "sales", "of", "tools"], []]).scores(["net", "sales", "2008"]).round(2).tolist()
+    >>> names = NameScores([["net", "sales"], ["net", "sales", "of", "tools"], []])
+    >>> names.scores(["net", "sales", "2008"]).round(2).tolist()
     [1.41, 1.0, 0.0]
 
     Args:
