@@ -31,7 +31,7 @@ from finqa_lab.nn.device import device_named
 from finqa_lab.nn.generate import greedy
 from finqa_lab.nn.hub import save_pretrained
 from finqa_lab.nn.layout import column_major
-from finqa_lab.nn.roofline import measure_machine, seconds_of, timed
+from finqa_lab.nn.roofline import measure_machine, timed
 from finqa_lab.nn.transformer import Decoder
 
 SMALL = {
@@ -145,8 +145,11 @@ def roofline(arguments) -> dict:
             held.length = behind
             return model(tokens, cache=held)
 
-        seconds = seconds_of(step, repeats, device)
-        alone = seconds_of(functools.partial(products, model, batch * new), repeats, device)
+        works = (step, functools.partial(products, model, batch * new))
+        for work in works:
+            work()
+        turns = [[timed(work, device) for work in works] for _ in range(2 * repeats + 1)]
+        seconds, alone = np.median(turns, axis=0).tolist()
         cost = pass_cost(config, new, behind, batch, kind.itemsize)
         values = {
             "ms": seconds * 1e3,
