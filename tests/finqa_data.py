@@ -4,15 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from finqa_lab.files import REPOSITORY
+from finqa_lab.files import REPOSITORY, home
 
 
-def finqa_folder() -> Path:
-    """Folder with the real ``train.json``, ``dev.json``, ...; skips the calling test with the reason without it."""
-    folder = REPOSITORY.parent / "shared" / "finqa"
-    if not (folder / "dev.json").is_file():
-        pytest.skip(f"no real FinQA examples: {folder / 'dev.json'} is not there")
-    return folder
+def finqa_folder(*needed: str) -> Path:
+    """Folder with the real ``train.json``, ``dev.json``, ...; skips the calling test with the reason without it.
+
+    A portion beside the checkout goes before what ``finqa-lab data fetch finqa`` downloaded.
+
+    Args:
+        needed: files that the test opens, by default ``dev.json``; not every copy has every file.
+    """
+    for folder in (REPOSITORY.parent / "shared" / "finqa", home() / "finqa"):
+        if all((folder / name).is_file() for name in needed or ("dev.json",)):
+            return folder
+    pytest.skip("no real FinQA examples; `finqa-lab data fetch finqa` downloads them")
 
 
 def raw_record(number: int = 1, **qa) -> dict:
