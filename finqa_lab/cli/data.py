@@ -16,6 +16,13 @@ def add_parser(subparsers) -> None:
     fetching.add_argument("--sha256", action="append", default=[], metavar="FILE=HEX",
                           help="expect another sum of dev.json, say; may be repeated")  # fmt: skip
     fetching.set_defaults(run=fetch)
+    describing = actions.add_parser("describe", help="print a data card with measured statistics")
+    describing.add_argument("where", nargs="?", metavar="FOLDER|FILE|generated",
+                            help="default: the fetched release, or the generated reports without one")  # fmt: skip
+    describing.add_argument("--split", default="dev", help="train, dev (default), test, or all that are there")
+    describing.add_argument("--tokenizer", type=Path, metavar="PATH", help="tokenizer.json to count tokens with")
+    describing.add_argument("--json", action="store_true", help="print JSON, with the ids of every fault")
+    describing.set_defaults(run=describe)
 
 
 def verify(arguments) -> int:
@@ -53,6 +60,42 @@ def fetch(arguments) -> int:
         "not verified: the annotations"
     )
     return 0
+
+
+def describe(arguments) -> int:
+    """Print a data card; 0 unless there is nothing to describe."""
+    import json
+    from dataclasses import asdict
+
+    from finqa_lab.finqa import fetch as release
+    from finqa_lab.finqa.card import card
+    from finqa_lab.finqa.describe import describe, load
+
+    where = arguments.where
+    if where is None:
+        where = release.folder() if release.stated(release.folder()) else "generated"
+    count_tokens = _token_counter(arguments.tokenizer) if arguments.tokenizer else None
+    records, problems = load(where, arguments.split)
+    description = describe(records, problems, count_tokens)
+    if arguments.json:
+        print(json.dumps(asdict(description), indent=1, ensure_ascii=False))
+    else:
+        of_split = "" if Path(where).is_file() else f", {arguments.split}"
+        print(card(description, f"{where}{of_split}"))
+    return 0
+
+
+def _token_counter(path: Path):
+    """Counts the tokens of a text with a tokenizer file, no special ones added."""
+    from tokenizers import Tokenizer
+
+    from finqa_lab.errors import CourseError
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise CourseError(f"{path} is not a tokenizer: {error}; give a tokenizer.json") from None
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 class _Downloads:
