@@ -32,6 +32,7 @@ BASE_URL = f"https://raw.githubusercontent.com/czyssrs/FinQA/{REVISION}/dataset"
 MANIFEST = "manifest.json"
 LARGEST = 512 * 2**20
 """Bytes after which a download is given up; the largest file of the release has less than 100 MB."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ATTEMPTS = 3
 """How often a connection that breaks off is taken up again within one run."""
 PIECE = 256 * 2**10
@@ -174,8 +175,8 @@ def check_url(url: str) -> None:
     finqa_lab.errors.CourseError: the address file:///etc/passwd is refused; give an https address
     """
     parts = urlsplit(url)
-    loopback = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if not (loopback or (parts.scheme == "https" and parts.hostname)):
+    loopback = parts.hostname in LOOPBACK
+    if not ((loopback and parts.scheme == "http") or (parts.scheme == "https" and parts.hostname)):
         raise CourseError(f"the address {url} is refused; give an https address")
 
 
@@ -196,6 +197,9 @@ def _download(url: str, target: Path, source: Source, on_progress: Progress, tim
             done, total = _continue(url, partial, source.name, on_progress, timeout)
             if total is None or done == total:
                 return partial
+    except CourseError:
+        partial.unlink(missing_ok=True)
+        raise
     except urllib.error.HTTPError as error:
         raise CourseError(f"{url} answered {error.code} {error.reason}; check the address, or try later") from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
@@ -220,8 +224,9 @@ def _continue(url: str, partial: Path, name: str, on_progress: Progress, timeout
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "finqa-lab"})
     if done:
         request.add_header("Range", f"bytes={done}-")
+    handlers = [_Redirects, *([urllib.request.ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else [])]
     try:
-        response = urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
+        response = urllib.request.build_opener(*handlers).open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code != 416 or not done:
             raise

@@ -15,11 +15,14 @@ For a whole page the Markdown header is written once. Sources: Z. Chen et al., "
 sentences; Y. Sui et al., "Table Meets LLM", WSDM 2024, for what such choices do to a language model's answers.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.pages import Page, row_sentences
+
+_SOURCE = re.compile(r"(text|table)_(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,16 @@ def unit_text(page: Page, source: str, style: str = "sentences") -> str:
         CourseError: when the page has no such unit, or for an unknown style.
     """
     as_row = row_style(style)
-    if source not in page.source_ids:
+    match = _SOURCE.fullmatch(source)
+    units = () if match is None else page.texts if match[1] == "text" else page.table
+    if match is None or int(match[2]) >= len(units):
         raise CourseError(f"{page.filename} has no unit '{source}'; units are text_0, ... and table_0, ...")
-    kind, number = source.split("_")
-    if kind == "text":
-        return page.texts[int(number)]
-    row = page.table[int(number)]
-    if number == "0" and style == "markdown":
-        return markdown_header(row)
-    return as_row(page.table[0], row)
+    unit = units[int(match[2])]
+    if match[1] == "text":
+        return unit
+    if match[2] == "0" and style == "markdown":
+        return markdown_header(unit)
+    return as_row(page.table[0], unit)
 
 
 def linearise(page: Page, style: str = "sentences") -> list[Line]:

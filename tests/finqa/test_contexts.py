@@ -65,8 +65,10 @@ def test_pairs_leave_out_empty_cells_and_survive_an_empty_name():
 def test_unknown_styles_and_units_are_one_sentence():
     with pytest.raises(CourseError, match="row style 'html' is unknown; choose one of sentences"):
         linearise(PAGE, "html")
-    with pytest.raises(CourseError, match="has no unit 'table_9'"):
-        unit_text(PAGE, "table_9")
+    for source in ("table_4", "text_5", "text_-1", "text_01", "row_1", "text_٣", "text_" + "9" * 5000):
+        with pytest.raises(CourseError, match=f"has no unit '{source}'"):
+            unit_text(PAGE, source)
+    assert {source: unit_text(PAGE, source) for source in PAGE.source_ids} == PAGE.facts()
 
 
 def test_gold_facts_stand_in_reading_order():
@@ -138,6 +140,30 @@ def test_packing_loses_nothing_cuts_nothing_and_keeps_to_the_budget(texts, budge
     assert sum(count_words(p.text) + overhead for p in context.passages) == context.tokens <= budget
     left = budget - context.tokens
     assert all(count_words(passage.text) + overhead > left for passage in context.dropped)
+
+
+def long_record():
+    raw = raw_record(gold_inds={"text_3000": "", "table_3": ""})
+    raw["pre_text"] = [f"sentence {number} of a report of a hundred pages ." for number in range(4000)]
+    return parse_record(raw)
+
+
+def test_a_report_of_a_hundred_pages_fits_a_budget_with_its_gold_facts():
+    record = long_record()
+    packing = Packing(budget=200)
+    for context in (
+        gold_with_noise(record, 2000, random.Random(1), packing),
+        retriever_aligned(record, record.page.source_ids, 2000, packing),
+    ):
+        assert context.tokens <= 200 and context.recall(record) == 1.0
+        assert len(context.passages) + len(context.dropped) in (2000, 2002)
+    assert retrieved(record, record.page.source_ids, 4000, packing).recall(record) == 0.0
+
+
+def test_a_table_that_is_only_a_header_can_be_read_in_every_style():
+    record = parse_record(raw_record(gold_inds={"table_0": ""}) | {"table": [["net sales"]]})
+    for style in ROW_STYLES:
+        assert "net sales" in gold(record, Packing(style=style)).passages[0].text
 
 
 def test_every_generated_record_has_all_contexts():

@@ -160,6 +160,32 @@ def test_a_header_name_leads_the_row_sentence():
     assert row_sentences(("( in millions )", "2018"), ("tools", "$ 3")) == "( in millions ) the tools of 2018 is $ 3 ;"
 
 
+def test_a_report_of_a_hundred_pages_is_read_whole():
+    """Nothing is cut and no unit is renamed: 4,000 sentences and 300 rows."""
+    raw = raw_record(gold_inds={"text_3999": "last", "table_300": "row"})
+    raw["pre_text"] = [f"sentence {number} of the report ." for number in range(2500)]
+    raw["post_text"] = [f"sentence {number} of the notes ." for number in range(1500)]
+    raw["table"] = [["", "2018"], *([f"row {number}", str(number)] for number in range(300))]
+    record = parse_record(raw)
+    facts = record.page.facts()
+    assert len(facts) == 4301 and record.to_json() == raw
+    assert facts["text_3999"] == "sentence 1499 of the notes ." and facts["table_300"] == "the row 299 of 2018 is 299 ;"
+
+
+@pytest.mark.parametrize("question", ["净销售额增长了多少？", "كم نسبة النمو؟", "कितनी वृद्धि हुई?", "a\u200db", ""])
+def test_a_question_in_any_script_survives(tmp_path, question):
+    raw = raw_record(question=question)
+    raw["table"][1][0] = question or "tools"
+    records = read_records(written(tmp_path, [raw]), strict=True).records
+    assert records[0].question == question
+    assert read_records(write_records(tmp_path / "copy.json", records)).records == records
+
+
+def test_a_table_that_is_only_a_header_has_one_unit():
+    record = parse_record(raw_record(gold_inds={"table_0": ""}) | {"table": [["net sales"]]})
+    assert [name for name in record.page.facts() if name.startswith("table")] == ["table_0"]
+
+
 cells = st.text("ab ,$1", max_size=4)
 
 
