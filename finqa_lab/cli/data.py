@@ -73,7 +73,10 @@ def describe(arguments) -> int:
 
     where = arguments.where
     if where is None:
-        where = release.folder() if release.stated(release.folder()) else "generated"
+        fetched = [name for name in release.stated(release.folder()) if arguments.split in (name[:-5], "all")]
+        for name in fetched:  # what is described is what was verified
+            release.fetched_path(name)
+        where = release.folder() if fetched else "generated"
     count_tokens = _token_counter(arguments.tokenizer) if arguments.tokenizer else None
     records, problems = load(where, arguments.split)
     description = describe(records, problems, count_tokens)

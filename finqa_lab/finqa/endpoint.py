@@ -243,6 +243,7 @@ def _read(content: bytes, url: str) -> tuple[str, str | None, Mapping]:
             raise TypeError("its content is no text")
     except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise _Again(f"{url} sent no chat completion ({type(error).__name__}: {error})"[:300]) from None
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is JSON, but no file takes it
     finish, usage = choice.get("finish_reason"), value.get("usage")
     return text, finish if isinstance(finish, str) else None, usage if isinstance(usage, Mapping) else {}
 

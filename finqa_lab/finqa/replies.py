@@ -70,7 +70,12 @@ class Reply:
 
 
 class CitationScores(NamedTuple):
-    """Precision: share of the cited facts that are gold. Recall: share of the gold facts that are cited."""
+    """How citations compare with gold facts.
+
+    Attributes:
+        precision: share of the cited facts that are gold.
+        recall: share of the gold facts that are cited.
+    """
 
     precision: float
     recall: float

@@ -115,6 +115,12 @@ def test_malformed_json_is_asked_again_and_then_reported(server, content):
     assert complete(at(server), some_messages()).error is None
 
 
+def test_half_a_character_does_not_spoil_the_log(server, tmp_path):
+    server.script = [(200, {}, b'{"choices": [{"message": {"content": "add(1, 2) \\ud83d"}}]}')]
+    found = complete(at(server), some_messages())
+    assert found.text == "add(1, 2) ?" and found.finish_reason is None and found.prompt_tokens is None
+
+
 def test_a_silent_server_is_given_up_after_the_timeout(server):
     silence = threading.Event()
     server.script = [silence, silence]

@@ -257,6 +257,9 @@ def test_the_command_fetches_and_says_what_it_verified(server, tmp_path, monkeyp
     assert names(tmp_path / "finqa") == ["dev.json", "manifest.json", "test.json", "train.json"]
     assert main(["data", "fetch", "finqa", "--base-url", server.url, *sums]) == 0
     assert "already there" in capsys.readouterr().out
+    assert main(["data", "describe"]) == 0 and "| questions | 1 |" in capsys.readouterr().out
+    (tmp_path / "finqa" / "dev.json").write_bytes(CONTENT["train.json"])
+    assert main(["data", "describe"]) == 2 and "changed since it was fetched" in capsys.readouterr().err
     assert main(["data", "fetch", "finqa", "--sha256", "dev.json=12"]) == 2
     assert main(["data", "fetch", "finqa", "--sha256", f"x.json={'0' * 64}"]) == 2
     assert "64 hexadecimal digits" in capsys.readouterr().err
