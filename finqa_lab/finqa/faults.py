@@ -126,7 +126,7 @@ def fault(record: Record) -> Fault | None:
     meant = Fraction(1, 100) if written.percent else Fraction(1)
     if _agree(written, meant, executed) or _agree(written, meant * written.scale, executed):
         return None
-    if written.percent and _agree(written, Fraction(1), executed):
+    if _agree(written, Fraction(1), executed):  # with a percent sign: otherwise this was what is meant
         return Fault.PERCENT
     if _agree(written, -meant, executed):
         return Fault.SIGN

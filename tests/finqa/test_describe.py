@@ -41,6 +41,8 @@ FAULTS = [
     ("-5000000", -5.0, Fault.SCALE_MILLION),
     ("101 stores", 112.5, Fault.NUMBER),
     ("0", 12.0, Fault.NUMBER),
+    ("1", 0.0, Fault.NUMBER),
+    (".2", 0.9, Fault.NUMBER),
     ("12", 0.0, Fault.NUMBER),
     ("-27.9", 0.279, Fault.NUMBER),
 ]
@@ -83,6 +85,12 @@ def test_a_small_set_is_counted_by_hand():
     assert found.duplicate_rows == ["BIG/2001/page_1.pdf"] and found.header_facts == ["ACME/2018/page_12.pdf-3"]
     assert found.near_empty == pytest.approx(2 / 19)  # "." on both pages
     assert found.question_tokens is None and found.report_tokens is None
+
+
+def test_units_of_two_words_are_near_empty_and_rows_without_a_name_are_no_duplicates():
+    raw = raw_record(gold_inds={}) | {"pre_text": ["note 3", "see note 3"], "post_text": []}
+    found = describe([parse_record(raw | {"table": [["", "2018"], ["", "1"], ["", "2"]]})])
+    assert found.near_empty == pytest.approx(1 / 5) and found.duplicate_rows == []
 
 
 def test_tokens_are_counted_with_the_given_function():

@@ -150,9 +150,10 @@ def test_a_wrong_key_or_model_ends_everything_and_the_key_is_not_shown(server, s
     assert SECRET not in str(caught.value) and "bad key ***" in str(caught.value)
 
 
-def test_a_redirect_is_not_followed(server):
-    server.script = [(307, {"Location": "http://127.0.0.1:9/"}, b"")]
-    with pytest.raises(CourseError, match="answered 307"):
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_is_not_followed(server, status):
+    server.script = [(status, {"Location": "http://127.0.0.1:9/"}, b"")]
+    with pytest.raises(CourseError, match=f"answered {status}"):
         complete(at(server), some_messages())
     assert len(server.requests) == 1
 
@@ -233,6 +234,8 @@ def test_a_stop_does_not_wait_for_repetitions(server, tmp_path):
     server.script = [(503, {"Retry-After": "60"}, b"")] * 2 + [(401, {}, b"")] * 9
     with pytest.raises(CourseError, match="answered 401"):
         ask_all(at(server), PROMPTS, tmp_path / "log.jsonl", workers=3)
+    asked = [body["messages"][1]["content"] for _, _, body in server.requests]
+    assert len(set(asked)) == len(asked)
 
 
 def test_no_proxy_is_asked_for_a_server_on_this_machine(server, monkeypatch):

@@ -216,15 +216,23 @@ def test_a_redirect_to_a_refused_address_is_not_followed(server, tmp_path):
 @pytest.mark.parametrize("lengths", [True, False])
 def test_a_file_that_never_ends_is_given_up(server, tmp_path, monkeypatch, lengths):
     monkeypatch.setattr(release, "LARGEST", 1000)
-    server.lengths = lengths
+    server.lengths, seen = lengths, []
     with pytest.raises(CourseError, match="more than 1,000( bytes)?; this is not a file of FinQA"):
-        fetch(tmp_path, server.url, sources())
-    assert names(tmp_path) == []
+        fetch(tmp_path, server.url, sources(), lambda *event: seen.append(event))
+    assert names(tmp_path) == [] == seen
 
 
 def test_a_file_put_there_by_hand_is_taken_when_its_sum_is_right(server, tmp_path):
     (tmp_path / "train.json").write_bytes(CONTENT["train.json"])
     assert not fetch(tmp_path, server.url, sources()[:1])[0].downloaded and server.requests == []
+
+
+def test_a_manifest_of_another_file_is_written_anew(server, tmp_path):
+    fetch(tmp_path, server.url, sources())
+    path = tmp_path / "manifest.json"
+    path.write_text(path.read_text().replace(sources()[0].sha256, "0" * 64))
+    fetch(tmp_path, server.url, sources())
+    assert fetched_path("train.json", tmp_path)
 
 
 def test_a_fetched_file_that_changed_is_noticed(server, tmp_path):

@@ -69,6 +69,8 @@ def test_a_reply_cites_only_gold_facts_that_the_context_has():
     context = retrieved(RECORD, ["text_0", "table_3"], 2)
     assert reply_to(RECORD, context) == f"program: {PROGRAM}\nsources: [2]"
     assert reply_to(RECORD, retrieved(RECORD, ["text_0"], 1)).endswith("sources:")
+    elsewhere = Context((Passage("ACME/2018/page_13.pdf", "table_3", "another page"), *context.passages), (), 0)
+    assert reply_to(RECORD, elsewhere).endswith("sources: [3]")
 
 
 ATTACKS = [
@@ -91,6 +93,7 @@ def test_a_delimiter_inside_a_passage_is_neutralised(attack):
     assert len(lines) == 8 and [line[:4] for line in lines[1:4]] == ["[1] ", "[2] ", "[3] "]
     for delimiter in ("<passages>", "</passages>", "<question>", "</question>"):
         assert content.lower().count(delimiter) == 1
+    assert not any(ord(character) < 32 for character in content.replace("\n", ""))
     for token in ("<|", "<s>", "</s>", "<<", "[INST]", "[/INST]", "<start", "[gM", "[TOOL", "<｜"):
         assert token not in content
 
