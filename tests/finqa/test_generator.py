@@ -6,7 +6,7 @@ import pytest
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.execute import execute
-from finqa_lab.finqa.generator.mentions import number_mentions, row_mentions
+from finqa_lab.finqa.generator.mentions import Evidence, number_mentions, row_mentions
 from finqa_lab.finqa.generator.model import Generator, train
 from finqa_lab.finqa.generator.skeletons import fill, split
 from finqa_lab.finqa.official import execution_value
@@ -19,11 +19,11 @@ TABLE = (("", "2008", "2007"), ("net sales", "$ 5829", "5735"), ("loss ( gain )"
 
 @lru_cache
 def trained(seed: int = 0) -> Generator:
-    return train(load_reports("train")[:200], seed)
+    return train(load_reports("train")[:200], seed=seed)
 
 
 def test_numbers_of_rows_keep_their_column_and_the_accountants_copy_is_no_second_number():
-    found = number_mentions("", {"table_1": "", "table_2": ""}, TABLE)
+    found = number_mentions(Evidence("", {"table_1": "", "table_2": ""}, TABLE))
     assert [(m.text, m.year, m.fact) for m in found if not m.is_bare] == [
         ("5829", 2008, 0),
         ("5735", 2007, 0),
@@ -31,19 +31,19 @@ def test_numbers_of_rows_keep_their_column_and_the_accountants_copy_is_no_second
         ("6.5%", 2007, 1),
     ]
     assert [m.text for m in found if m.is_bare] == ["3", "6.5"]
-    assert [m.text for m in row_mentions({"table_2": "", "text_0": ""}, TABLE)] == ["loss ( gain )"]
+    assert [m.text for m in row_mentions(Evidence("", {"table_2": "", "text_0": ""}, TABLE))] == ["loss ( gain )"]
 
 
 def test_numbers_of_sentences_in_turn_belong_to_the_years_in_turn():
     text = "in 2008 and 2007 , we paid $ 1,200 and $ 4.1 million , respectively , on 6.5% ( 6.5 % ) notes ."
-    assert [m.text for m in number_mentions("", {"text_0": text}, TABLE) if not m.is_bare] == [
+    assert [m.text for m in number_mentions(Evidence("", {"text_0": text}, TABLE)) if not m.is_bare] == [
         "2008",
         "2007",
         "1,200",
         "4.1",
         "6.5%",
     ]
-    turn = number_mentions("", {"text_0": "in 2008 and 2007 we paid $ 7 and $ 9"}, TABLE)
+    turn = number_mentions(Evidence("", {"text_0": "in 2008 and 2007 we paid $ 7 and $ 9"}, TABLE))
     assert [(m.text, m.year) for m in turn if m.source == "text" and m.year] == [("7", 2008), ("9", 2007)]
 
 
@@ -61,7 +61,7 @@ def test_most_best_programs_are_right_on_unseen_pages():
     records = load_reports("test")[:60]
     right = 0
     for record in records:
-        programs = trained().predict(record.question, record.gold_facts, record.table)
+        programs = trained().predict(Evidence.gold(record))
         assert all(execute(program, record.table).failure is None for program in programs)
         right += bool(programs) and execution_value(programs[0], record.table) == record.exe_ans
     assert right / len(records) > 0.7, right
@@ -71,15 +71,15 @@ def test_the_seed_decides():
     records = load_reports("train")[:15]
     probe = load_reports("test")[:5]
     first, again, other = (
-        [train(records, seed).predict(r.question, r.gold_facts, r.table) for r in probe] for seed in (1, 1, 2)
+        [train(records, seed=seed).predict(Evidence.gold(record)) for record in probe] for seed in (1, 1, 2)
     )
     assert first == again != other
 
 
 @pytest.mark.parametrize("facts", [{}, {"text_0": "no number here"}, {"table_9": "a row that the table lacks"}])
 def test_facts_that_offer_nothing_give_no_program(facts):
-    assert trained().predict("what was the change ?", facts, TABLE) == []
-    assert trained().predict("", facts, ()) == []
+    assert trained().predict(Evidence("what was the change ?", facts, TABLE)) == []
+    assert trained().predict(Evidence("", facts, ())) == []
 
 
 def test_a_training_set_without_programs_is_refused():

@@ -77,6 +77,6 @@ def test_the_corpus_holds_the_pages_of_splits_and_of_the_page_file(tmp_path):
 
 
 def test_the_real_dev_split_is_weighted_to_883():
-    split = read_split(finqa_folder(), "dev")
+    split = read_split(finqa_folder("dev.json", "dev_strata.json"), "dev")
     assert len(split.records) == 464 and split.strata.shares["hard"] == pytest.approx(352 / 883)
     assert split.strata.mean({record.id: 1.0 for record in split.records}).value == pytest.approx(1.0)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from finqa_lab.finqa.execute import Table
 from finqa_lab.finqa.literals import cell_number, read_number
+from finqa_lab.finqa.records import Record
 
 WINDOW = 8
 """Words on either side of a number in a sentence that describe it."""
@@ -15,6 +16,28 @@ _COPY = r"(?:\s\(\s*[\d.,]+\s*%?\s*\))?"  # the data repeat "6.5% ( 6.5 % )" and
 _NUMBER = re.compile(rf"(?<![\w.])(-?(?:\d[\d,]*\d|\d)?(?:\.?\d+)%?){_COPY}(?![\w])", re.ASCII)
 _WORD = re.compile(r"[a-z]+|\d+(?:[.,]\d+)*")
 _YEAR = re.compile(r"(?<![\w.,$])(?:19|20)\d\d(?![\w,])")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A question and what it is to be answered from.
+
+    Attributes:
+        question: its text.
+        facts: source id (``text_i`` or ``table_i``) to text, the most relevant first.
+        table: the page's rows of cells, row 0 the header; facts ``table_i`` are read from it, and programs executed.
+        relevance: source id to what a retriever thinks of the fact, about 0 to 1; a fact without it counts as 1.
+    """
+
+    question: str
+    facts: Mapping[str, str]
+    table: Table
+    relevance: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def gold(cls, record: Record) -> "Evidence":
+        """The record's gold facts."""
+        return cls(record.question, record.gold_facts, record.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,7 @@ class Mention:
         names: words of the row name, or those around the number.
         heads: words of the column header; empty for text.
         is_bare: a minus or percent sign was left out.
+        relevance: of its fact; 1 for the question.
     """
 
     text: str
@@ -40,6 +64,7 @@ class Mention:
     names: frozenset[str]
     heads: frozenset[str] = frozenset()
     is_bare: bool = False
+    relevance: float = 1.0
 
     @property
     def bare(self) -> "Mention | None":
@@ -66,30 +91,35 @@ def years(text: str) -> list[int]:
     return [int(m[0]) for m in _YEAR.finditer(text) if not text[: m.start()].rstrip().endswith("$")]
 
 
-def number_mentions(question: str, facts: Mapping[str, str], table: Table) -> list[Mention]:
+def number_mentions(evidence: Evidence) -> list[Mention]:
     """Every number of the facts, then those of the question; each followed by its bare form where that differs.
 
-    >>> found = number_mentions("and 2003 ?", {"table_1": ""}, [["", "2004", "2003"], ["loss", "$ -3 ( 3 )", "6.5%"]])
+    A fact ``table_i`` that the table does not have is read as a sentence.
+
+    >>> table = [["", "2004", "2003"], ["loss", "$ -3 ( 3 )", "6.5%"]]
+    >>> found = number_mentions(Evidence("and 2003 ?", {"table_1": ""}, table))
     >>> [(mention.text, mention.year) for mention in found]
     [('-3', 2004), ('3', 2004), ('6.5%', 2003), ('6.5', 2003), ('2003', None)]
-
-    Args:
-        question: its text.
-        facts: source id (``text_i`` or ``table_i``) to text, as on a record.
-        table: the page's table; a fact ``table_i`` that it does not have is read as a sentence.
     """
     found: list[Mention] = []
-    for position, (source, text) in enumerate(facts.items()):
-        row = _row(source, table)
-        found += _of_sentence(text, "text", position) if row is None else _of_cells(row, table[0], position)
-    found += _of_sentence(question, "question", -1)
+    for position, (source, text) in enumerate(evidence.facts.items()):
+        row = _row(source, evidence.table)
+        of_fact = _of_sentence(text, "text", position) if row is None else _of_cells(row, evidence.table[0], position)
+        relevance = evidence.relevance.get(source, 1.0)
+        found += [replace(mention, relevance=relevance) for mention in of_fact]
+    found += _of_sentence(evidence.question, "question", -1)
     return [form for mention in found for form in (mention, mention.bare) if form]
 
 
-def row_mentions(facts: Mapping[str, str], table: Table) -> list[Mention]:
+def row_mentions(evidence: Evidence) -> list[Mention]:
     """The names of the table rows among the facts."""
-    rows = [(position, _row(source, table)) for position, source in enumerate(facts)]
-    return [Mention(row[0], "table", p, 0, None, frozenset(words(row[0]))) for p, row in rows if row and row[0]]
+    found = []
+    for position, source in enumerate(evidence.facts):
+        row = _row(source, evidence.table)
+        if row and row[0]:
+            names, relevance = frozenset(words(row[0])), evidence.relevance.get(source, 1.0)
+            found.append(Mention(row[0], "table", position, 0, None, names, relevance=relevance))
+    return found
 
 
 def _row(source: str, table: Table) -> Sequence[str] | None:

@@ -1,23 +1,26 @@
-"""Training, and the beam search over skeletons and fillings."""
+"""Training a generator, and asking it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 
 from finqa_lab.errors import CourseError
-from finqa_lab.finqa.execute import Table, execute
 from finqa_lab.finqa.failure import ProgramError
-from finqa_lab.finqa.generator.mentions import number_mentions, row_mentions
-from finqa_lab.finqa.generator.skeletons import Skeleton, SkeletonClassifier, Slot, fill, split
-from finqa_lab.finqa.generator.slots import Candidates, SlotFiller, rarity, slot_features
+from finqa_lab.finqa.generator.mentions import Evidence
+from finqa_lab.finqa.generator.network import ListwiseNetwork
+from finqa_lab.finqa.generator.ranking import KEPT, ProgramRanker
+from finqa_lab.finqa.generator.search import Proposer, candidates, slot_kinds
+from finqa_lab.finqa.generator.skeletons import Skeleton, SkeletonClassifier, split
+from finqa_lab.finqa.generator.slots import rarity, slot_features
 from finqa_lab.finqa.literals import read_number
 from finqa_lab.finqa.parse import parse
-from finqa_lab.finqa.program import TABLE, Number, Program, RowName
+from finqa_lab.finqa.program import Number, Program, RowName
 from finqa_lab.finqa.records import Record
 
-SKELETONS, BEAM = 15, 5
-"""Skeletons tried for a question, and fillings kept for each."""
+FOLDS = 4
+"""Parts of the training pages; the ranker learns from proposals for a part that were learned without it."""
 
 
 @dataclass(frozen=True)
@@ -25,104 +28,99 @@ class Generator:
     """A trained generator.
 
     Attributes:
-        classifier: scores skeletons.
-        filler: scores mentions for a blank.
-        idf: rarity of words in the training facts.
+        proposer: proposes programs.
+        ranker: reorders them; None leaves the proposer's order.
     """
 
-    classifier: SkeletonClassifier
-    filler: SlotFiller
-    idf: Mapping[str, float]
+    proposer: Proposer
+    ranker: ProgramRanker | None
 
-    def predict(self, question: str, facts: Mapping[str, str], table: Table) -> list[Program]:
-        """Programs that execute, the most probable first; none when the facts offer nothing to fill one with.
-
-        Args:
-            question: its text.
-            facts: source id (``text_i`` or ``table_i``) to the text of the facts to answer from.
-            table: rows of cells, row 0 the header; table facts are read from it, and programs executed on it.
-        """
-        numbers, rows = (_candidates(question, facts, table, of_rows, self.idf) for of_rows in (False, True))
-        if not facts or not (numbers.mentions or rows.mentions):
-            return []
-        scores: dict[Program, float] = {}
-        for skeleton, start in self.classifier.best(question, SKELETONS):
-            for arguments, score in self._fillings(skeleton, numbers, rows):
-                program = fill(skeleton, arguments)
-                scores[program] = np.logaddexp(scores.get(program, -np.inf), start + score)
-        ranked = sorted(scores, key=scores.get, reverse=True)
-        return [program for program in ranked if execute(program, table).failure is None]
-
-    def _fillings(self, skeleton: Skeleton, numbers: Candidates, rows: Candidates) -> list[tuple[list, float]]:
-        kinds = slot_kinds(skeleton)
-        beam: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
-        for slot, kind in enumerate(kinds):
-            candidates = rows if kind is RowName else numbers
-            if not candidates.mentions:
-                return []
-            where, grown = slot_features(skeleton, slot), []
-            for chosen, score in beam:
-                earlier = [c for c, earlier_kind in zip(chosen, kinds) if earlier_kind is kind]
-                found = self.filler.log_probabilities(candidates.features(where, earlier))
-                grown += [((*chosen, int(i)), score + float(found[i])) for i in np.argsort(-found)[:BEAM]]
-            beam = sorted(grown, key=lambda item: -item[1])[:BEAM]
-        pools = [rows.mentions if kind is RowName else numbers.mentions for kind in kinds]
-        return [([k(p[c].text) for k, p, c in zip(kinds, pools, chosen)], score) for chosen, score in beam]
+    def predict(self, evidence: Evidence) -> list[Program]:
+        """Programs that execute, the most probable first; none when the facts offer nothing to fill one with."""
+        found = self.proposer.propose(evidence)
+        if self.ranker is not None:
+            found = self.ranker.order(evidence, found)
+        return [proposal.program for proposal in found]
 
 
-def slot_kinds(skeleton: Skeleton) -> list[type]:
-    """``Number`` or ``RowName`` for each blank, in order."""
-    kinds = {}
-    for step in skeleton:
-        for argument in step.arguments:
-            if isinstance(argument, Slot):
-                kinds[argument.index] = RowName if step.operation in TABLE else Number
-    return [kinds[index] for index in range(len(kinds))]
+@dataclass(frozen=True)
+class _Example:
+    page: str
+    evidence: Evidence
+    skeleton: Skeleton
+    arguments: tuple[str, ...]
+    gold: frozenset[str]
+    answer: float | str | None
 
 
-def train(records: Sequence[Record], seed: int = 0) -> Generator:
-    """Fit a generator on records with programs and gold facts.
+def train(records: Sequence[Record], evidence: Sequence[Evidence] | None = None, seed: int = 0) -> Generator:
+    """Fit a generator on records with programs.
 
-    Records without a readable program, and blanks whose number no gold fact states, teach nothing and are passed over.
+    Records without a readable program, and blanks whose number no fact states, teach nothing and are passed over.
+
+    Args:
+        records: of a train split.
+        evidence: what each record is answered from, in the order of the records; default their gold facts. To be used
+            behind a retriever, train on what that retriever finds.
+        seed: of the networks and of the parts.
 
     Raises:
         CourseError: when the readable programs have fewer than two skeletons, or no blank that a fact can fill.
     """
-    idf = rarity(text for record in records for text in (record.question, *record.gold_facts.values()))
-    questions, skeletons, lists = [], [], []
-    for record in records:
+    examples = list(_examples(records, evidence or [Evidence.gold(record) for record in records]))
+    proposer = _fit(examples, seed)
+    pages = sorted({example.page for example in examples})
+    Random(seed).shuffle(pages)
+    part = {page: number % FOLDS for number, page in enumerate(pages)}
+    lists = []
+    for fold in range(FOLDS):
+        try:
+            other = _fit([e for e in examples if part[e.page] != fold], seed)
+        except CourseError:
+            return Generator(proposer, None)  # too few pages to hold any back
+        for example in examples:
+            if part[example.page] == fold and example.evidence.facts:
+                found = other.propose(example.evidence)[:KEPT]
+                right = np.array([proposal.value == example.answer for proposal in found], bool)
+                lists.append((example.evidence, found, right))
+    ranked = any(right.any() for _, _, right in lists)
+    return Generator(proposer, ProgramRanker(lists, proposer.idf, seed) if ranked else None)
+
+
+def _examples(records: Sequence[Record], evidence: Sequence[Evidence]) -> Iterable[_Example]:
+    for record, one in zip(records, evidence, strict=True):
         try:
             skeleton, arguments = split(parse(record.program or ""))
         except ProgramError:
             continue
-        questions.append(record.question)
-        skeletons.append(skeleton)
-        lists += _lists(record, skeleton, arguments, idf)
-    if len(set(skeletons)) < 2 or not lists:
+        gold = frozenset(record.gold_facts)
+        yield _Example(record.page.filename, one, skeleton, tuple(arguments), gold, record.exe_ans)
+
+
+def _fit(examples: Sequence[_Example], seed: int) -> Proposer:
+    idf = rarity(text for e in examples for text in (e.evidence.question, *e.evidence.facts.values()))
+    lists = [pair for example in examples for pair in _lists(example, idf)]
+    if len({example.skeleton for example in examples}) < 2 or not lists:
         raise CourseError(
-            f"{len(records)} records hold too little to train a generator: it needs two kinds of programs and gold "
+            f"{len(examples)} records hold too little to train a generator: it needs two kinds of programs and "
             "facts that state their numbers; give more records of a train split"
         )
-    return Generator(SkeletonClassifier(questions, skeletons), SlotFiller(lists, seed), idf)
+    classifier = SkeletonClassifier([e.evidence for e in examples], [e.skeleton for e in examples])
+    return Proposer(classifier, ListwiseNetwork(lists, seed), idf)
 
 
-def _candidates(question: str, facts: Mapping[str, str], table: Table, of_rows: bool, idf: Mapping) -> Candidates:
-    found = row_mentions(facts, table) if of_rows else number_mentions(question, facts, table)
-    return Candidates(question, found, idf)
-
-
-def _lists(record: Record, skeleton: Skeleton, arguments: Sequence[str], idf: Mapping[str, float]) -> list:
+def _lists(example: _Example, idf: dict[str, float]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Feature matrix and right mentions of every blank, the earlier blanks filled rightly."""
     lists, chosen, pools = [], {Number: [], RowName: []}, {}
-    for slot, (kind, text) in enumerate(zip(slot_kinds(skeleton), arguments)):
+    for slot, (kind, text) in enumerate(zip(slot_kinds(example.skeleton), example.arguments)):
         if kind not in pools:
-            pools[kind] = _candidates(record.question, record.gold_facts, record.table, kind is RowName, idf)
+            pools[kind] = candidates(example.evidence, kind, idf)
         pool = pools[kind]
         if kind is RowName:
             right = np.array([mention.text == text for mention in pool.mentions], bool)
         else:
             right = np.array([read_number(mention.text) == read_number(text) for mention in pool.mentions], bool)
         if right.any():
-            lists.append((pool.features(slot_features(skeleton, slot), chosen[kind]), right))
+            lists.append((pool.features(slot_features(example.skeleton, slot), chosen[kind]), right))
             chosen[kind].append(int(right.argmax()))
     return lists

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import hstack
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
+from finqa_lab.finqa.generator.mentions import Evidence, words
 from finqa_lab.finqa.program import Number, Program, RowName, Step
 
-STRENGTH, RARE = 30.0, 2
+STRENGTH, RARE, WEIGHT = 30.0, 2, 0.2
 """Inverse regularisation of the classifier, and in how many questions a word or pair must occur to count; both chosen
 by cross-validation, the first only between 10 and 100."""
 
@@ -56,18 +57,36 @@ def fill(skeleton: Skeleton, arguments: Sequence[Number | RowName]) -> Program:
 
 
 class SkeletonClassifier:
-    """Multinomial logistic regression on TF-IDF of the question's words and pairs of words."""
+    """Multinomial logistic regression on TF-IDF of the question's words and pairs of words, and marks of the facts."""
 
-    def __init__(self, questions: Sequence[str], skeletons: Sequence[Skeleton]):
-        """Fit on the questions and the skeletons of their programs; at least two skeletons must differ."""
+    def __init__(self, evidence: Sequence[Evidence], skeletons: Sequence[Skeleton]):
+        """Fit on what questions are answered from and the skeletons of their programs; two skeletons must differ."""
         self.skeletons = list(dict.fromkeys(skeletons))
         number = {skeleton: index for index, skeleton in enumerate(self.skeletons)}
-        self._pipeline = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=RARE, token_pattern=r"[^\s]+"),
-            LogisticRegression(C=STRENGTH, max_iter=300),
-        ).fit(questions, [number[skeleton] for skeleton in skeletons])
+        self._words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=RARE, token_pattern=r"[^\s]+")
+        self._marks = CountVectorizer(analyzer=marks, binary=True, min_df=RARE)
+        questions = [one.question for one in evidence]
+        features = hstack([self._words.fit_transform(questions), WEIGHT * self._marks.fit_transform(evidence)])
+        self._model = LogisticRegression(C=STRENGTH, max_iter=300)
+        self._model.fit(features.tocsr(), [number[skeleton] for skeleton in skeletons])
 
-    def best(self, question: str, count: int) -> list[tuple[Skeleton, float]]:
+    def best(self, evidence: Evidence, count: int) -> list[tuple[Skeleton, float]]:
         """The ``count`` most probable skeletons with their log probabilities, the best first."""
-        scores = self._pipeline.predict_log_proba([question])[0]
+        features = hstack([self._words.transform([evidence.question]), WEIGHT * self._marks.transform([evidence])])
+        scores = self._model.predict_log_proba(features.tocsr())[0]
         return [(self.skeletons[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:count]]
+
+
+def marks(evidence: Evidence) -> list[str]:
+    """What the facts are like: how many of which kind, how many numbers, percent signs, columns, units.
+
+    >>> marks(Evidence("", {"text_3": "1.5 million at 5%"}, [["", "2004"]]))
+    ['text 1', 'table 0', 'question numbers 0', 'percent', 'columns 1', 'million']
+    """
+    kinds = [source.partition("_")[0] for source in evidence.facts]
+    text = " ".join(evidence.facts.values())
+    found = [f"{kind} {min(kinds.count(kind), 4)}" for kind in ("text", "table")]
+    found.append(f"question numbers {min(sum(word[0].isdigit() for word in words(evidence.question)), 4)}")
+    found += ["percent"] * ("%" in text)
+    found.append(f"columns {min(len(evidence.table[0]) - 1, 6) if evidence.table else 0}")
+    return found + [unit for unit in ("thousand", "million", "billion", "total", "average") if unit in text]

@@ -1,17 +1,10 @@
-"""Which mention fills a blank: features of mention, blank and earlier choices, and a small network over them.
-
-The network gives each mention a number; a softmax over the mentions of the question makes it a probability (a listwise
-softmax: Z. Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach", ICML 2007). Several mentions
-may state the right number: the loss is minus the log of their summed probability.
-"""
+"""Which mention fills a blank: features of the mention, of the blank, and of the choices made before."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import torch
-from torch import nn
 
 from finqa_lab.finqa.generator.mentions import Mention, words, years
 from finqa_lab.finqa.generator.skeletons import Skeleton, Slot
@@ -20,7 +13,6 @@ from finqa_lab.finqa.program import ARITHMETIC, OPERATIONS, Reference
 
 CUES = ("from", "to", "between", "percent", "percentage", "portion", "ratio", "of", "average", "total", "change")
 CUES += ("increase", "decrease", "difference", "than", "compared", "growth")
-HIDDEN, NETWORKS, EPOCHS, RATE, DECAY, DROPOUT = 64, 3, 40, 3e-3, 0.05, 0.3
 
 
 def rarity(texts: Iterable[str]) -> dict[str, float]:
@@ -109,6 +101,7 @@ def _own(question: str, asked: Sequence[str], mentions: Sequence[Mention], idf: 
                 m.column == 2,
                 m.column / 5,
                 m.fact / 5,
+                m.relevance,
             ]
         )
     own = np.array(rows, np.float32)
@@ -161,42 +154,3 @@ def _pairs(mentions: Sequence[Mention]) -> np.ndarray:
         np.array(alike).reshape(n, n),
     ]
     return np.stack([np.asarray(f, np.float32) for f in features], axis=-1)
-
-
-class SlotFiller:
-    """Networks that differ in their starting weights; their log probabilities are averaged."""
-
-    def __init__(self, lists: Sequence[tuple[np.ndarray, np.ndarray]], seed: int):
-        """Fit on pairs of a feature matrix and a mask of the right mentions (at least one)."""
-        longest = max(len(x) for x, _ in lists)
-        x = np.zeros((len(lists), longest, lists[0][0].shape[1]), np.float32)
-        there, right = np.zeros((2, len(lists), longest), bool)
-        for i, (features, mask) in enumerate(lists):
-            x[i, : len(mask)], there[i, : len(mask)], right[i, : len(mask)] = features, True, mask
-        self.mean, self.scale = x[there].mean(axis=0), x[there].std(axis=0) + 0.1
-        data = [torch.from_numpy(a) for a in ((x - self.mean) / self.scale, there, right)]
-        self.networks = [_fit(*data, seed * NETWORKS + k) for k in range(NETWORKS)]
-
-    def log_probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Of the mentions with these features, n x f, to fill the blank."""
-        x = torch.from_numpy((features - self.mean) / self.scale)
-        with torch.inference_mode():
-            scores = torch.stack([network(x)[:, 0].log_softmax(0) for network in self.networks])
-        return scores.mean(dim=0).numpy()
-
-
-def _fit(x: torch.Tensor, there: torch.Tensor, right: torch.Tensor, seed: int) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = nn.Sequential(nn.Linear(x.shape[2], HIDDEN), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, 1))
-        optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-        for _ in range(EPOCHS):
-            for batch in torch.randperm(len(x)).split(64):
-                wide = int(there[batch].sum(1).max())
-                scores = network(x[batch, :wide])[..., 0].masked_fill(~there[batch, :wide], -torch.inf)
-                chosen = scores.masked_fill(~right[batch, :wide], -torch.inf)
-                loss = (scores.logsumexp(1) - chosen.logsumexp(1)).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-    return network.eval()
