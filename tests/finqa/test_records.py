@@ -199,7 +199,7 @@ def test_any_valid_record_survives_the_round_trip(table, answer):
 
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_real_files_are_read_whole_and_written_back_equal(split, tmp_path):
-    path = finqa_folder() / f"{split}.json"
+    path = finqa_folder(f"{split}.json") / f"{split}.json"
     found = read_records(path, strict=True)
     raw = json.loads(path.read_text(encoding="utf-8"))
     assert len(found.records) == len(raw)
