@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+from zipfile import BadZipFile
 
 import faiss
 import numpy as np
@@ -114,7 +115,7 @@ class LSA:
                 idf, components = arrays["idf"], arrays["components"]
             vocabulary = {term: column for column, term in enumerate(settings["terms"])}
             return cls(vocabulary, idf, components, Analyzer(settings["stop_words"], settings["stemming"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
             raise CourseError(f"the encoder in {folder} is damaged ({error}); fit it again") from error
 
 

@@ -6,14 +6,13 @@ retriever finds instead, with the gold facts that it missed put in (``retriever_
 training than in use: each part of the training pages is searched with a reranker that was trained on the other parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 import numpy as np
 
 from finqa_lab.finqa.generator.mentions import Evidence
 from finqa_lab.finqa.records import Record
-from finqa_lab.retrieve.hybrid import top_k
 from finqa_lab.retrieve.reranker import Reranker, train_reranker
 
 FOLDS = 4
@@ -21,7 +20,7 @@ FOLDS = 4
 
 def retrieved_evidence(record: Record, reranker: Reranker, k: int = 5) -> Evidence:
     """The k best facts of the record's page, best first; its gold facts are not looked at."""
-    return _evidence(record, reranker.scores(record.question, record.page), k, ())
+    return _evidence(record, reranker, k, ())
 
 
 def training_evidence(records: Sequence[Record], k: int = 5, seed: int = 0) -> list[Evidence]:
@@ -38,22 +37,21 @@ def training_evidence(records: Sequence[Record], k: int = 5, seed: int = 0) -> l
         reranker = train_reranker([record for record in records if part[record.page.filename] != fold], seed=seed)
         for record in records:
             if part[record.page.filename] == fold:
-                scores = reranker.scores(record.question, record.page)
-                found[record.id] = _evidence(record, scores, k, record.gold_facts)
+                found[record.id] = _evidence(record, reranker, k, record.gold_facts)
     return [found[record.id] for record in records]
 
 
-def _evidence(record: Record, scores: np.ndarray, k: int, needed: Sequence[str]) -> Evidence:
-    facts, sources = record.page.facts(), record.page.source_ids
-    order = [sources[i] for i in top_k(scores, len(sources))]
+def _evidence(record: Record, reranker: Reranker, k: int, needed: Collection[str]) -> Evidence:
+    page = record.page
+    facts, order = page.facts(), reranker.rank(record.question, page)
     kept = set(order[:k])
     # A missed gold fact takes the place of the worst of the others, so that the number of facts stays k.
-    for source in order:
-        if source in needed and source not in kept:
-            others = [one for one in order if one in kept and one not in needed]
-            kept -= set(others[-1:])
+    for source in order[k:]:
+        if source in needed:
+            kept -= set([one for one in order if one in kept and one not in needed][-1:])
             kept.add(source)
-    relevance = dict(zip(sources, map(float, scores)))
+    chances = 1 / (1 + np.exp(-reranker.scores(record.question, page)))
+    relevance = dict(zip(page.source_ids, map(float, chances)))
     return Evidence(
         record.question, {source: facts[source] for source in order if source in kept}, record.table, relevance
     )

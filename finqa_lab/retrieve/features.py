@@ -130,7 +130,8 @@ class FeatureMaker:
         return np.column_stack(list(self.features(question, page).values()))
 
     def _weigh(self, terms: Iterable[str]) -> float:
-        return sum(self._rarity.get(term, self._unseen) for term in terms)
+        # fsum is exact, so that the order of a set, which changes from run to run, changes nothing
+        return math.fsum(self._rarity.get(term, self._unseen) for term in terms)
 
     def _scores(self, question: str, query: Sequence[str], units: Candidates) -> dict[str, np.ndarray]:
         """Ways to compare the question with a unit; the last two: which share of the question the unit repeats."""
@@ -178,7 +179,7 @@ class FeatureMaker:
             "page_covers": known,
             "header_covers": header,
             "covers_alone": [self._weigh(t for t in terms if having[t] == 1) / total for terms in shared],
-            "covers_rarely": [sum(self._weigh([t]) / having[t] for t in terms) / total for terms in shared],
+            "covers_rarely": [math.fsum(self._weigh([t]) / having[t] for t in terms) / total for terms in shared],
         }
 
 

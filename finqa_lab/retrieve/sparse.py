@@ -14,6 +14,7 @@ The variants differ in ``idf``; with N documents, n of them with the term:
 Source of the eager scores: X. H. Lu, "BM25S: Orders of magnitude faster lexical search via eager sparse scoring", 2024.
 """
 
+import logging
 from collections.abc import Sequence
 
 import bm25s
@@ -23,6 +24,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.retrieve.hybrid import top_k
 
 EPSILON = 0.25
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs every index that is built
 
 
 class BM25:
