@@ -11,7 +11,7 @@ from finqa_lab.finqa.failure import ProgramError
 from finqa_lab.finqa.generator.mentions import Evidence
 from finqa_lab.finqa.generator.network import ListwiseNetwork
 from finqa_lab.finqa.generator.ranking import KEPT, ProgramRanker
-from finqa_lab.finqa.generator.search import Proposer, candidates, slot_kinds
+from finqa_lab.finqa.generator.search import Proposal, Proposer, candidates, slot_kinds
 from finqa_lab.finqa.generator.skeletons import Skeleton, SkeletonClassifier, split
 from finqa_lab.finqa.generator.slots import rarity, slot_features
 from finqa_lab.finqa.literals import read_number
@@ -35,12 +35,14 @@ class Generator:
     proposer: Proposer
     ranker: ProgramRanker | None
 
-    def predict(self, evidence: Evidence) -> list[Program]:
-        """Programs that execute, the most probable first; none when the facts offer nothing to fill one with."""
+    def propose(self, evidence: Evidence) -> list[Proposal]:
+        """Programs that execute with their values, the most probable first; none when the facts have no number."""
         found = self.proposer.propose(evidence)
-        if self.ranker is not None:
-            found = self.ranker.order(evidence, found)
-        return [proposal.program for proposal in found]
+        return self.ranker.order(evidence, found) if self.ranker else found
+
+    def predict(self, evidence: Evidence) -> list[Program]:
+        """The programs of :meth:`propose`."""
+        return [proposal.program for proposal in self.propose(evidence)]
 
 
 @dataclass(frozen=True)

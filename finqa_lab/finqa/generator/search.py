@@ -85,11 +85,14 @@ class Proposer:
             pool = rows if kind is RowName else numbers
             if not pool.mentions:
                 return []
-            where, grown = slot_features(skeleton, slot), []
-            for chosen, score in beam:
-                earlier = [c for c, earlier_kind in zip(chosen, kinds) if earlier_kind is kind]
-                found = self.filler.log_probabilities(pool.features(where, earlier))
-                grown += [((*chosen, int(i)), score + float(found[i])) for i in np.argsort(-found)[:BEAM]]
+            where = slot_features(skeleton, slot)
+            earlier = [[c for c, other in zip(chosen, kinds) if other is kind] for chosen, _ in beam]
+            found = self.filler.log_probabilities(np.stack([pool.features(where, chosen) for chosen in earlier]))
+            grown = [
+                ((*chosen, int(i)), score + float(scores[i]))
+                for (chosen, score), scores in zip(beam, found)
+                for i in np.argsort(-scores)[:BEAM]
+            ]
             beam = sorted(grown, key=lambda item: -item[1])[:BEAM]
         pools = [rows.mentions if kind is RowName else numbers.mentions for kind in kinds]
         return [(tuple(pool[c] for pool, c in zip(pools, chosen)), score) for chosen, score in beam]
