@@ -281,7 +281,7 @@ def main() -> None:
     arguments = parser.parse_args()
     train = read_split(arguments.data, "train")
     if arguments.choose:
-        # the pages of the measured split stay out of what the settings are chosen on
+        # reports.json may hold pages of the split: their texts are searched, their questions are not read
         result = {"choose": choose(train, read_corpus(arguments.data, train))}
     else:
         split = read_split(arguments.data, arguments.split)

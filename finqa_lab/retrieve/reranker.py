@@ -48,9 +48,8 @@ class Ensemble:
             HistGradientBoostingClassifier(**BOOSTING, random_state=seed + number) for number in range(boosters)
         ]
         if linear:
-            self._models.append(
-                make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=2000))
-            )  # fmt: skip
+            regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=2000)
+            self._models.append(make_pipeline(StandardScaler(), regression))
 
     def fit(self, features: np.ndarray, gold: np.ndarray) -> "Ensemble":
         """Learn from units: float [units, features] and bool [units]."""

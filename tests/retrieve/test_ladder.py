@@ -59,8 +59,8 @@ def test_an_unknown_text_of_a_row_is_refused():
         rankers("cells", None)
 
 
-def test_real_reports_row_names_are_worth_more_than_the_choice_between_sparse_and_dense():
-    """On 120 questions of the train portion; measured gaps there are more than twice these margins."""
+def test_on_real_reports_rows_in_words_and_row_names_raise_recall():
+    """On 120 questions of the train portion, where the gaps are 7, 18 and 13 points."""
     folder = finqa_folder("train.json")
     split = read_split(folder, "train")
     some = split.records[:120]
