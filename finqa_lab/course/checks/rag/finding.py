@@ -104,7 +104,7 @@ register(
         task="BM25 score of every document for a question",
         cases=search_cases,
         oracle=_bm25,
-        why="this formula of 1994 is what every newer retriever has to beat, and on reports it is hard to beat.",
+        why="this formula of the 1990s is what every newer retriever is compared with, and it is often hard to beat.",
         hint="for each term of the question: n is the number of documents that have it; add idf times the fraction.",
         wrong=[
             WrongAnswer(
