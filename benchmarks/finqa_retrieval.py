@@ -18,7 +18,10 @@ from functools import partial
 
 import numpy as np
 from rank_bm25 import BM25Okapi
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from finqa_lab.course.report import hardware
 from finqa_lab.finqa.pages import Page
@@ -32,7 +35,7 @@ from finqa_lab.retrieve.hybrid import top_k
 from finqa_lab.retrieve.index import Index
 from finqa_lab.retrieve.ladder import all_rungs, compare, measured, rankers
 from finqa_lab.retrieve.metrics import measure
-from finqa_lab.retrieve.reranker import Ensemble, gold_units, mix_kinds, train_reranker
+from finqa_lab.retrieve.reranker import Ensemble, boosters, gold_units, mix_kinds, train_reranker
 from finqa_lab.retrieve.search import CORPUS, PLAIN, REPORT, HybridSearch, Weights
 from finqa_lab.retrieve.sparse import BM25
 
@@ -207,7 +210,7 @@ def folds(train: Split, count: int = 5, seed: int = 0):
     return list(GroupKFold(count, shuffle=True, random_state=seed).split(groups, groups=groups))
 
 
-def held_out(train: Split, make: Callable[[], Ensemble], mixed: bool = True, seeds=(0, 1)) -> dict:
+def held_out(train: Split, make: Callable[[], list], mixed: bool = True, seeds=(0, 1)) -> dict:
     """Means of a reranker's measures on held-out pages of train, over several divisions into folds."""
     maker = FeatureMaker.fit(list({record.page.filename: record.page for record in train.records}.values()))
     features = [maker.matrix(record.question, record.page) for record in train.records]
@@ -216,7 +219,9 @@ def held_out(train: Split, make: Callable[[], Ensemble], mixed: bool = True, see
     for seed in seeds:
         found = {}
         for learn, test in folds(train, seed=seed):
-            model = make().fit(np.vstack([features[i] for i in learn]), np.concatenate([gold[i] for i in learn]))
+            model = Ensemble(make()).fit(
+                np.vstack([features[i] for i in learn]), np.concatenate([gold[i] for i in learn])
+            )
             for i in test:
                 record = train.records[i]
                 order = top_k(model.log_odds(features[i]), len(gold[i]))
@@ -228,6 +233,11 @@ def held_out(train: Split, make: Callable[[], Ensemble], mixed: bool = True, see
         name: {"value": statistics.fmean(run[name]["value"] for run in runs), "half": runs[0][name]["half"]}
         for name in runs[0]
     }
+
+
+def regression() -> Pipeline:
+    """The linear alternative to boosted trees."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
 
 
 def choose(train: Split, pages: dict[str, Page]) -> dict:
@@ -259,11 +269,12 @@ def choose(train: Split, pages: dict[str, Page]) -> dict:
     show("train: weights over the corpus (nothing is fitted)", result["CORPUS"], OVER_ALL)
 
     tried = {
-        "chosen": (Ensemble, True),
-        "without a mixed fifth place": (Ensemble, False),
-        "one booster": (lambda: Ensemble(1), True),
-        "boosters alone": (lambda: Ensemble(linear=False), True),
-        "logistic regression alone": (lambda: Ensemble(0), True),
+        "chosen": (boosters, True),
+        "without a mixed fifth place": (boosters, False),
+        "one booster": (partial(boosters, 1), True),
+        "four boosters": (partial(boosters, 4), True),
+        "and logistic regression": (lambda: [*boosters(), regression()], True),
+        "logistic regression alone": (lambda: [regression()], True),
     }
     result["reranker"] = {label: held_out(train, make, mixed) for label, (make, mixed) in tried.items()}
     show("train: reranker on held-out pages", result["reranker"], (*WITHIN[:4], "both all@5"))

@@ -1,18 +1,16 @@
-"""A light learned reranker for the units of one report: boosted trees and a logistic regression on counted features.
+"""A light learned reranker for the units of one report: boosted trees on counted features.
 
-Two models that err differently are averaged (in log odds): histogram gradient boosting (G. Ke et al., "LightGBM", 2017,
-as scikit-learn has it), which finds interactions such as "a question for a change, a row, both years in the header",
-and logistic regression, which extrapolates smoothly. Training on 500 questions takes seconds. All settings were chosen
-by cross-validation over pages (``benchmarks/finqa_retrieval.py --choose``).
+Histogram gradient boosting (G. Ke et al., "LightGBM", 2017, as scikit-learn has it) finds interactions such as "asked
+for a change, a row, both years in the header"; two models that draw other features at each split are averaged.
+Training on 500 questions takes seconds. All settings were chosen by cross-validation over pages
+(``benchmarks/finqa_retrieval.py --choose``).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.pages import Page
@@ -30,26 +28,18 @@ BOOSTING = {
     "early_stopping": False,
 }
 BOOSTERS = 2
-INVERSE_PENALTY = 0.05
 MIXED_FROM = 5
 
 
 class Ensemble:
-    """The averaged models.
+    """Classifiers whose log odds are averaged.
 
     Args:
-        boosters: number of boosted models, which differ by seed.
-        linear: whether the logistic regression takes part.
-        seed: of the first booster.
+        models: of scikit-learn, with ``predict_proba``.
     """
 
-    def __init__(self, boosters: int = BOOSTERS, linear: bool = True, seed: int = 0):
-        self._models = [
-            HistGradientBoostingClassifier(**BOOSTING, random_state=seed + number) for number in range(boosters)
-        ]
-        if linear:
-            regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=2000)
-            self._models.append(make_pipeline(StandardScaler(), regression))
+    def __init__(self, models: Sequence[ClassifierMixin]):
+        self._models = list(models)
 
     def fit(self, features: np.ndarray, gold: np.ndarray) -> "Ensemble":
         """Learn from units: float [units, features] and bool [units]."""
@@ -63,10 +53,15 @@ class Ensemble:
         return np.mean([np.log(chance / (1 - chance)) for chance in chances], axis=0)
 
 
+def boosters(count: int = BOOSTERS, seed: int = 0) -> list[HistGradientBoostingClassifier]:
+    """Boosted trees that differ by seed only; the first has ``seed``."""
+    return [HistGradientBoostingClassifier(**BOOSTING, random_state=seed + number) for number in range(count)]
+
+
 def mix_kinds(order: np.ndarray, rows: np.ndarray, place: int = MIXED_FROM) -> np.ndarray:
     """Give a place to the best unit of the other kind when all units before it are of one kind.
 
-    A sixth of the questions need a sentence and a row, and few need five units of one kind.
+    About a sixth of the questions need a sentence and a row, and few need five units of one kind.
 
     >>> mix_kinds(np.array([3, 4, 5, 0]), np.array([False, False, False, True, True, True]), place=3).tolist()
     [3, 4, 0, 5]
@@ -144,4 +139,4 @@ def train_reranker(records: Sequence[Record], seed: int = 0) -> Reranker:
     maker = FeatureMaker.fit(list(pages.values()), seed=seed)
     features = np.vstack([maker.matrix(record.question, record.page) for record in records])
     gold = np.concatenate([gold_units(record) for record in records])
-    return Reranker(maker, Ensemble(seed=seed).fit(features, gold))
+    return Reranker(maker, Ensemble(boosters(seed=seed)).fit(features, gold))

@@ -10,7 +10,7 @@ from finqa_lab.retrieve.dense import LSA
 from finqa_lab.retrieve.features import FeatureMaker, longest_run, span
 from finqa_lab.retrieve.ladder import measured, rankers
 from finqa_lab.retrieve.metrics import measure
-from finqa_lab.retrieve.reranker import Ensemble, gold_units, mix_kinds, train_reranker
+from finqa_lab.retrieve.reranker import Ensemble, boosters, gold_units, mix_kinds, train_reranker
 from tests.finqa_data import finqa_folder
 from tests.retrieve.pages import acme, page, records
 
@@ -140,11 +140,11 @@ def test_the_fifth_place_goes_to_the_best_of_the_other_kind_only_when_needed():
     assert mix_kinds(np.arange(3), np.zeros(3, bool)).tolist() == [0, 1, 2]
 
 
-def test_more_boosters_are_averaged_and_the_linear_model_can_be_left_out():
+def test_the_log_odds_of_the_models_are_averaged():
     features = np.vstack([MAKER.matrix(one.question, one.page) for one in TRAIN[:20]])
     gold = np.concatenate([gold_units(one) for one in TRAIN[:20]])
-    single = [Ensemble(1, linear=False, seed=seed).fit(features, gold).log_odds(features) for seed in (0, 1)]
-    both = Ensemble(2, linear=False, seed=0).fit(features, gold).log_odds(features)
+    single = [Ensemble(boosters(1, seed)).fit(features, gold).log_odds(features) for seed in (0, 1)]
+    both = Ensemble(boosters(2)).fit(features, gold).log_odds(features)
     assert both == pytest.approx(np.mean(single, axis=0))
 
 
