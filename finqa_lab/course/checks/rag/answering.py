@@ -73,7 +73,7 @@ register(
 )
 
 CONSTANTS = {"const_1", "const_2", "const_3", "const_4", "const_5", "const_100", "const_1000", "const_1000000"}
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
 
 
 def guard_cases(rng: random.Random) -> Iterator[Case]:
