@@ -5,7 +5,7 @@
 
 FOLDER holds train.json, the split and, where known, its strata and reports.json. The reranker is trained on train.json
 only; every setting was chosen on it (`--choose`); the split is only measured. Intervals are 95%, for the whole split.
-The encoder (LSA) is fitted on the texts of all pages that are searched, without their questions. About five minutes on
+The encoder (LSA) is fitted on the texts of all pages that are searched, without their questions. About two minutes on
 one core. Last line: one JSON object.
 """
 
