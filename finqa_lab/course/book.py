@@ -15,14 +15,15 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from finqa_lab.course import audit, golden, labs, parameters, settings
+from finqa_lab.course import audit, golden, labs, parameters, results, settings
 from finqa_lab.course.metrics import collect, format_value
 from finqa_lab.course.normalise import normalised
 from finqa_lab.course.release import student_notebook
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
+from finqa_lab.finqa import card, describe
 
-ROOMS = ("text", "nn", "arithmetic", "finqa", "course")
+ROOMS = ("text", "nn", "arithmetic", "finqa", "retrieve", "course")
 
 
 def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
@@ -69,6 +70,11 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     generated = source / "book" / "_generated"
     for room in ROOMS:
         write_atomic(generated / f"api_{room}.md", api_page(room))
+    records, problems = describe.load("generated", "all")
+    body = card.card(describe.describe(records, problems), "").split("\n", 2)[2]  # the chapter has the heading
+    write_atomic(generated / "card_generated.md", body + "\n")
+    for section, text in results.fragments(results.load("finqa-dev")).items():
+        write_atomic(generated / f"results_finqa_{section}.md", text)
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)

@@ -73,7 +73,7 @@ class SentenceEncoder:
             self.name = f"sentence-transformers-{model}"
         self._model = library.SentenceTransformer(str(model), model_kwargs={"use_safetensors": True})
         self._batch = batch
-        self.dimension = self._model.get_sentence_embedding_dimension()
+        self.dimension = self.encode(["length"]).shape[1]  # the method that tells it was renamed in version 6
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [texts, dimension], rows of unit length."""

@@ -17,9 +17,6 @@ class FakeModel:
     def __init__(self, name, **settings):
         self.opened.append((name, settings))
 
-    def get_sentence_embedding_dimension(self):
-        return 3
-
     def encode(self, texts, batch_size, normalize_embeddings, show_progress_bar):
         assert normalize_embeddings
         return np.eye(3, dtype=np.float32)[[len(text) % 3 for text in texts]]
