@@ -24,12 +24,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from finqa_lab.course.report import hardware
+from finqa_lab.errors import CourseError
 from finqa_lab.finqa.pages import Page
 from finqa_lab.finqa.splits import Estimate, Split, read_corpus, read_split, whole
 from finqa_lab.finqa.synthetic.reports import load_reports
 from finqa_lab.retrieve.analysis import Analyzer
 from finqa_lab.retrieve.chunks import Chunker
-from finqa_lab.retrieve.dense import LSA
+from finqa_lab.retrieve.dense import LSA, Encoder
+from finqa_lab.retrieve.encoders import minilm
 from finqa_lab.retrieve.features import FeatureMaker
 from finqa_lab.retrieve.hybrid import top_k
 from finqa_lab.retrieve.index import Index
@@ -80,12 +82,24 @@ def encoder_of(pages: Mapping[str, Page]) -> LSA:
     return LSA.fit([chunk.text for chunk in Chunker().corpus(pages.values())])
 
 
+def pretrained() -> dict[str, Encoder]:
+    """The packaged MiniLM where the extra `minilm` is installed."""
+    try:
+        return {"MiniLM": minilm()}
+    except CourseError as reason:
+        print(f"no MiniLM rows: {reason}")
+        return {}
+
+
 def within(train: Split, split: Split, pages: dict[str, Page], repeats: int) -> dict:
     """Within the report of each question: untrained retrievers and the reranker."""
     untrained = rankers("sentences", encoder_of(pages))
     start = time.process_time()
     reranker = train_reranker(train.records)
     seconds = time.process_time() - start
+    for name, encoder in pretrained().items():
+        made = rankers("sentences", encoder)
+        untrained |= {f"{method}, {name}": made[method] for method in ("dense", "hybrid", "names")}
     found = {name: measured(rank, split.records) for name, rank in untrained.items()}
     found["reranker"] = measured(reranker.rank, split.records)
     result = {
