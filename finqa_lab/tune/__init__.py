@@ -1,0 +1,1 @@
+"""Adapting a model: storage in four bits, low-rank adapters."""
