@@ -101,10 +101,15 @@ class LoRALinear(nn.Module):
         """The base bias."""
         return self.base.bias
 
+    @property
+    def merged(self) -> bool:
+        """Whether the weight holds an adapter."""
+        return self._merged is not None
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         y = self.base(x)
-        if self.active is None or self._merged is not None:
+        if self.active is None or self.merged:
             return y
         return y + self.adapters[self.active](x).to(y.dtype)
 
@@ -114,7 +119,7 @@ class LoRALinear(nn.Module):
         Raises:
             CourseError: when nothing is active, or something is merged already.
         """
-        if self.active is None or self._merged is not None:
+        if self.active is None or self.merged:
             state = "none is active" if self.active is None else f"'{self._merged[0]}' is merged already"
             raise CourseError(f"no adapter can be merged: {state}; set one active, unmerge the other first")
         with torch.no_grad():
@@ -155,8 +160,8 @@ def add_adapter(model: nn.Module, config: LoRAConfig, name: str = "default", see
                 f"rank {config.rank} does not fit {path}, a matrix of {base.weight.shape[0]} x {base.weight.shape[1]}; "
                 "choose a rank from 1 to its smaller side"
             )
-        if isinstance(layer, LoRALinear) and (name in layer.adapters or layer._merged is not None):
-            problem = "has a merged adapter" if layer._merged is not None else f"has an adapter '{name}'"
+        if isinstance(layer, LoRALinear) and (name in layer.adapters or layer.merged):
+            problem = "has a merged adapter" if layer.merged else f"has an adapter '{name}'"
             raise CourseError(f"{path} {problem} already; unmerge it, or choose another name")
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
@@ -194,17 +199,19 @@ def set_adapter(model: nn.Module, name: str | None) -> None:
 
 @contextmanager
 def base_model(model: nn.Module) -> Iterator[nn.Module]:
-    """The model without its adapters, for as long as the ``with`` block lasts."""
+    """The model without its adapters, for as long as the ``with`` block lasts; what was merged is merged again."""
     layers = adapted_layers(model).values()
-    kept = [layer.active for layer in layers]
+    kept = [(layer.active, layer.merged) for layer in layers]
     try:
         set_adapter(model, None)
         yield model
     finally:
-        for layer, name in zip(layers, kept):
+        for layer, (name, merged) in zip(layers, kept):
             layer.active = name
             if name is not None:
                 layer.adapters[name].requires_grad_(True)
+            if merged:
+                layer.merge()
 
 
 def merge(model: nn.Module) -> None:
