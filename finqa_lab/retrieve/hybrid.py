@@ -8,6 +8,7 @@ individual Rank Learning Methods", SIGIR 2009). All functions take one score a c
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
@@ -21,10 +22,13 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
         k: how many; all n when it is larger.
     """
     scores = np.asarray(scores)
-    if k < len(scores):
-        threshold = np.partition(scores, -k)[-k] if k else np.inf
+    if 0 < k < len(scores):
+        # np.partition takes milliseconds where most scores are equal, as those of a sparse search are; topk does not.
+        threshold = torch.topk(torch.from_numpy(np.ascontiguousarray(scores)), k, sorted=False).values.min().item()
         kept = np.flatnonzero(scores >= threshold)
         return kept[np.argsort(-scores[kept], kind="stable")][:k]
+    if k == 0:
+        return np.empty(0, dtype=np.int64)
     return np.argsort(-scores, kind="stable")
 
 
