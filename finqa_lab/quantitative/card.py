@@ -32,7 +32,7 @@ def card(splits: Splits, title: str) -> str:
     )
     lines += _table(header, rows)
     units = Counter(sample.unit for sample in everything)
-    shares = ", ".join(f"{unit} {count / len(everything):.1%}" for unit, count in units.most_common())
+    shares = ", ".join(f"{unit} {count / len(everything):.1%}" for unit, count in sorted(units.items()))
     lines += [
         "",
         f"Units of the answers: {shares}.",

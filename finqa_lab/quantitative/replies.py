@@ -52,8 +52,9 @@ def read_reply(text: str) -> Reading:
     """The answer of a reply.
 
     The last JSON object with ``answer`` or ``program`` decides, wherever it stands (of nested ones the outermost); if
-    there is none, the last line ``answer: ...``; if there is none, the last line that is a program. What is found first decides also when it is
-    no answer: ``{"answer": NaN}`` is a failure whatever stands around it. Text between ``<think>`` tags is left out.
+    there is none, the last line ``answer: ...``; if there is none, the last line that is a program. What is found
+    first decides also when it is no answer: ``{"answer": NaN}`` is a failure whatever stands around it. Text between
+    ``<think>`` tags is left out.
 
     >>> read_reply('The root is sqrt(252). {"answer": 0.19}')
     Reading(answer=0.19, source='json', reason='')

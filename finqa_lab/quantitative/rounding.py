@@ -12,6 +12,14 @@ last number can be more than 1% away from the exact answer, so that the example 
 4 19,197.90 0.99%
 5 19,382.24 0.04%
 6 19,391.47 0.01%
+
+Of the 1,500 samples of the data set with seed 0, 1,000 have a number as their answer. So many of them leave 1% when
+every step keeps 2, 3, 4 and 5 decimals:
+
+>>> from finqa_lab.quantitative.dataset import dataset
+>>> samples = [sample for split in dataset(0).named().values() for sample in split]
+>>> [len(outside_tolerance(samples, places)) for places in (2, 3, 4, 5)]
+[498, 115, 10, 0]
 """
 
 from collections.abc import Sequence

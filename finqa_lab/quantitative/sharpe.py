@@ -81,6 +81,8 @@ def draw(rng: random.Random, difficulty: int) -> Parameters:
         return {"names": tuple(rng.sample(NAMES, 2)), "free": free, "assets": tuple(assets)}
 
     def accept(p: Parameters) -> bool:
+        if any(mean <= p["free"] for _, mean, _ in p["assets"]):
+            return False  # the sign would be lost in the squares
         squares = _squared_ratios(p)
         returns, risks = _yearly_returns(p), _yearly_variances(p)
         winner = squares.index(max(squares))
@@ -109,7 +111,7 @@ def _yearly_variances(p: Parameters) -> list[Decimal]:
 
 
 def _squared_ratios(p: Parameters) -> list[Fraction]:
-    """Squares of the yearly ratios; excess returns are positive."""
+    """Squares of the yearly ratios, whose order is theirs, because excess returns are positive."""
     return [
         _MONTHS[period] * (Fraction(mean - p["free"]) / Fraction(deviation)) ** 2
         for period, mean, deviation in p["assets"]
