@@ -37,6 +37,7 @@ def sample(unit):
         ('{"answer": -1e-3}', -0.001, "json"),
         ('{"program": "divide(1, 4)"}', 0.25, "program"),
         ('<think>{"answer": 9}</think>{"answer": 8}', 8.0, "json"),
+        ('{"answer": 8}<think>{"answer": 9}</think>', 8.0, "json"),
         ("It is 7.\n**Final answer:** 8", 8.0, "line"),
         ("answer: 1\nanswer: 2", 2.0, "line"),
         ("The answer is: $1,250.", 1250.0, "line"),
@@ -85,7 +86,8 @@ def test_the_final_answer_is_read(text, answer, source):
         "add(1",
         "maximum(1, 2), __import__(os, system)",
         '{"program": "exp(10, 9999)"}',
-        "<think>answer: 5",
+        "<think>\nanswer: 5",
+        '<think>{"answer": 9}</think>',
     ],
 )
 def test_what_is_no_answer_is_a_structure_failure(text):

@@ -22,7 +22,7 @@ from finqa_lab.quantitative.dataset import HELD_OUT, TASKS, dataset
 from finqa_lab.quantitative.dsl import execute, run
 from finqa_lab.quantitative.replies import Reading, read_reply
 from finqa_lab.quantitative.scoring import judge, within
-from finqa_lab.quantitative.spelling import shown
+from finqa_lab.quantitative.spelling import WORDS, read_spelled, shown
 from finqa_lab.quantitative.task import FAMILIES, PLACES, answer_of, draw_until, make, printed
 
 
@@ -282,3 +282,71 @@ def test_excess_returns_are_positive():
     """A negative one would order the ratios against their squares."""
     for p in drawn("sharpe", range(200)):
         assert all(mean > p["free"] for _, mean, _ in p["assets"])
+
+
+def test_the_riskiest_asset_has_no_typical_period_and_no_typical_rank_by_volatility():
+    """Four standard deviations around a third: 600 draws at a difficulty, 450 with a period."""
+    wins, ranks = {}, []
+    for seed in range(600):
+        p = TASKS["ranking"].draw(random.Random(f"{seed}"), 2)
+        winner = p["names"].index(answer("ranking", p))
+        for index, (period, _, _) in enumerate(p["assets"]):
+            wins.setdefault(period, []).append(index == winner)
+        p = TASKS["ranking"].draw(random.Random(f"{seed}"), 3)
+        winner = p["names"].index(answer("ranking", p).split(" > ")[0])
+        volatilities = [volatility for _, volatility, _ in p["assets"]]
+        ranks.append(sorted(volatilities).index(volatilities[winner]))
+    for outcomes in wins.values():
+        assert fmean(outcomes) == pytest.approx(1 / 3, abs=0.09)
+    for rank in range(3):
+        assert ranks.count(rank) / 600 == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_worked_drawdowns_name_the_running_peak_and_the_largest_of_their_falls():
+    for sample in everything(0):
+        if sample.task == "drawdown":
+            *steps, last, _ = sample.reasoning.splitlines()
+            series = [float(price) for price in sample.parameters["series"]]
+            assert len(steps) == len(series) - 1
+            falls = [0.0]
+            for index, line in enumerate(steps, start=1):
+                peak = max(series[: index + 1])
+                if " peak " in line:
+                    assert float(re.search(r"the peak ([\d.]+) ", line)[1]) == peak > series[index]
+                    falls.append(float(line.rstrip(".").split(" = ")[1]))
+                else:
+                    assert series[index] == peak and line.endswith("is a new peak.")
+            assert float(last.rstrip(".").split()[-1]) == pytest.approx(max(falls), rel=1e-6)
+
+
+def test_worked_comparisons_are_true():
+    for sample in everything(0):
+        if sample.unit == "name":
+            compared = re.findall(r"([\d.]+) is more than ([\d.]+\d|\d)", sample.reasoning)
+            assert len(compared) == (1 if sample.task == "sharpe" else 2)
+            assert all(float(larger) > float(smaller) for larger, smaller in compared)
+
+
+SPELLED = re.compile(
+    r"(?:USD |\$ ?)?(?<![\d.,])\d+(?:,\d{3})*(?:\.\d+)?(?:k\b| million\b)?(?: ?%| percent\b| per cent\b| dollars\b)?"
+)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_question_states_every_parameter_in_order_and_no_parameter_of_another(seed):
+    """Numbers are read back from the text; months of a year and the like are no parameters."""
+    for sample in everything(seed):
+        found = [read_spelled(text) for text in SPELLED.findall(sample.question)]
+        found += [Fraction(WORDS.index(word)) for word in re.findall(r"[a-z]+", sample.question) if word in WORDS]
+        p = sample.parameters
+        if sample.task == "drawdown":
+            assert [float(number) for number in found[: len(p["series"])]] == [float(price) for price in p["series"]]
+            continue
+        stated = [value for name, value in p.items() if isinstance(value, Decimal) or name == "years"]
+        stated += [number for asset in p.get("assets", ()) for number in asset[1:]]
+        assert {Fraction(value) for value in stated if value} <= set(found), (sample.id, found, stated)
+        for name in p.get("names", ()):
+            assert sample.question.count(name) == 1
+        if sample.task == "sizing":
+            short = "short" in re.sub(r"stop", "", sample.question.lower())
+            assert short == (p["stop"] > p["entry"])
