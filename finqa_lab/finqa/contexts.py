@@ -19,7 +19,7 @@ answered yet.
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.linearise import reading_order, unit_text
@@ -87,7 +87,7 @@ class Packing:
     """
 
     budget: int | None = None
-    count_tokens: Callable[[str], int] = count_words
+    count_tokens: Callable[[str], int] = field(default_factory=lambda: count_words)
     overhead: int = 0
     reading_order: bool = False
     style: str = "sentences"

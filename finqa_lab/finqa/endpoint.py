@@ -26,7 +26,7 @@ from finqa_lab.finqa.snapshot import canonical
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 """Statuses after which the same request may succeed."""
 WRONG_SETUP = (401, 402, 403, 404, 405)
-"""Statuses that every further request would get too: key, model or address are wrong."""
+"""Statuses that every further request would get too, because key, model or address are wrong."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 LARGEST_REPLY = 8 * 2**20
 LONGEST_PAUSE = 60.0

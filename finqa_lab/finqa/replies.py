@@ -40,7 +40,7 @@ class Reply:
     """What a reply says.
 
     Attributes:
-        program: the program as it can be parsed; with :obj:`ReplyFailure.PROGRAM` the text that cannot.
+        program: the program as it can be parsed; with ``ReplyFailure.PROGRAM`` the text that cannot.
         answer: the number, or ``"yes"`` or ``"no"``, of a JSON reply.
         citations: numbers of passages, each once, in order; they may point to nothing.
         failure: None with an answer.
@@ -70,12 +70,7 @@ class Reply:
 
 
 class CitationScores(NamedTuple):
-    """How citations compare with gold facts.
-
-    Attributes:
-        precision: share of the cited facts that are gold.
-        recall: share of the gold facts that are cited.
-    """
+    """Two shares in [0, 1]: how many of the cited facts are gold, how many of the gold facts are cited."""
 
     precision: float
     recall: float

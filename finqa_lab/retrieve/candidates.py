@@ -47,13 +47,14 @@ class PageTfidf:
         return (self._matrix @ self._vectorizer.transform([question]).T).toarray()[:, 0]
 
 
-class _Nothing:
+class EmptyIndex:
     """Stands in for an index over texts without a term."""
 
     def __init__(self, count: int):
         self._zero = np.zeros(count)
 
     def scores(self, query: Sequence[str]) -> np.ndarray:
+        """Zero for every text."""
         return self._zero
 
 
@@ -91,9 +92,9 @@ class Candidates:
     numbers: list[set[str]]
     header_terms: set[str]
     header_years: set[str]
-    bm25: BM25 | _Nothing
-    words: BM25 | _Nothing
-    pairs: BM25 | _Nothing
+    bm25: BM25 | EmptyIndex
+    words: BM25 | EmptyIndex
+    pairs: BM25 | EmptyIndex
     tfidf: PageTfidf
     name_scores: NameScores
     vectors: np.ndarray
@@ -143,8 +144,8 @@ def candidates(page: Page, encoder: Encoder) -> Candidates:
     )
 
 
-def _index(documents: Sequence[Sequence[str]]) -> BM25 | _Nothing:
-    return BM25(documents) if any(documents) else _Nothing(len(documents))
+def _index(documents: Sequence[Sequence[str]]) -> BM25 | EmptyIndex:
+    return BM25(documents) if any(documents) else EmptyIndex(len(documents))
 
 
 def _places(page: Page, rows: np.ndarray) -> dict[str, np.ndarray]:

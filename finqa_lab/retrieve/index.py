@@ -173,8 +173,8 @@ class Index:
         Args:
             folder: with ``manifest.json``.
             encoder: must be the one that it was made with; questions are encoded by it.
-            chunker: expected settings, default :class:`Chunker`.
-            analyzer: expected, default :class:`Analyzer`.
+            chunker: expected settings, default :class:`~finqa_lab.retrieve.chunks.Chunker`.
+            analyzer: expected, default :class:`~finqa_lab.retrieve.analysis.Analyzer`.
             pages: when given, the index must hold exactly these.
 
         Raises:
