@@ -7,15 +7,20 @@ page once, ``questions.json`` the questions of each split. Every answer is compu
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 from finqa_lab.files import data_path, read_json, register_data
 from finqa_lab.finqa.execute import execute
 from finqa_lab.finqa.pages import Page
 from finqa_lab.finqa.records import Record, parse_record
-from finqa_lab.finqa.synthetic.notes import distractors, facts
-from finqa_lab.finqa.synthetic.questions import FAMILIES, Draft, Question
+from finqa_lab.finqa.synthetic.asking import Draft, Question
+from finqa_lab.finqa.synthetic.notes import facts
+from finqa_lab.finqa.synthetic.prose import sentences
+from finqa_lab.finqa.synthetic.questions import FAMILIES
 from finqa_lab.finqa.synthetic.sectors import KINDS, SECTORS, STEMS
-from finqa_lab.finqa.synthetic.tables import STATEMENTS
+from finqa_lab.finqa.synthetic.statements import STATEMENTS
+from finqa_lab.finqa.synthetic.tables import Statement
+from finqa_lab.finqa.synthetic.wording import called, opened
 
 PAGES, QUESTIONS = "reports/pages.json", "reports/questions.json"
 COMMAND = "python -m finqa_lab.finqa.synthetic.reports"
@@ -28,15 +33,28 @@ def make_page(rng: random.Random, number: int) -> tuple[Page, Draft]:
     """A page and what can be asked about it."""
     sector, last = rng.choice(SECTORS), rng.randrange(2003, 2019)
     stem = rng.choice(STEMS)
-    notes = facts(rng, sector, last)
-    table = rng.choice(STATEMENTS)(rng, sector, last)
-    sentences = [note.text for note in [*notes, *distractors(rng, sector, last, rng.randrange(6, 28))]]
-    rng.shuffle(sentences)
-    sentences.insert(0, f"{stem} {rng.choice(KINDS)} reports on the year ended december 31 , {last} .")
-    cut = rng.randrange(1, len(sentences))
+    company = f"{stem} {rng.choice(KINDS)}"
+    short = [company, stem, "the company", "the company", "the registrant"]
+    notes = facts(rng, sector, last, stem if rng.random() < 0.3 else "the company")
+    table = rng.choice(STATEMENTS)(rng, sector, last, company)
+    taken = next(note.values["place"] for note in notes if note.topic == "acquisition")
+    others = sentences(rng, sector, last, short, items_of(rng, table), taken, rng.randrange(4, 26))
+    texts = [*(note.text for note in notes), *others]
+    rng.shuffle(texts)
+    texts.insert(0, f"{company} reports on the year ended december 31 , {last} .")
+    cut = rng.randrange(1, len(texts))
     filename = f"{stem[:4].upper()}/{last}/page_{number}.pdf"
-    page = Page(filename, tuple(sentences[:cut]), tuple(sentences[cut:]), table.cells)
-    return page, Draft(sector, table, {note.topic: note for note in notes}, last)
+    page = Page(filename, tuple(texts[:cut]), tuple(texts[cut:]), table.cells)
+    return page, Draft(sector, table, {note.topic: note for note in notes}, last, company)
+
+
+def items_of(rng: random.Random, table: Statement) -> list[str]:
+    """What the sentences around a table call its rows; of a table whose rows are years, its columns."""
+    rows = [i for i in table.usable if not table.names[i].isdigit() and table.names[i] not in ("other", "thereafter")]
+    if table.whole is not None:
+        rows.append(table.whole)
+    found = [called(rng, table.names[i], table.said[i], 0.7) for i in rows]
+    return found if len(found) > 1 else [*found, *table.columns, "future minimum payments"]
 
 
 def ask(rng: random.Random, draft: Draft) -> Question:
@@ -45,7 +63,7 @@ def ask(rng: random.Random, draft: Draft) -> Question:
     while True:
         question = rng.choices(families, weights)[0](rng, draft)
         if question is not None:
-            return question
+            return replace(question, text=opened(rng, question.text, draft.company, bool(question.rows)))
 
 
 def make_records(reports: int = REPORTS, each: int = QUESTIONS_EACH, seed: int = SEED) -> Iterator[Record]:

@@ -1,5 +1,6 @@
 """What the companies of a generated filing sell, and the words their pages use. All names are invented."""
 
+import random
 from dataclasses import dataclass
 
 
@@ -88,3 +89,21 @@ norwood oakhurst penrose quillan rushford stanwick thornbury ulverton vandale we
 KINDS = ("corp .", "inc .", "group", "holdings", "partners")
 REASONS = """higher volumes|lower volumes|favorable pricing|the translation of foreign currencies|a change in mix
 the acquisition completed in may|restructuring actions|the sale of a business""".replace("\n", "|").split("|")
+STARTS = """ash bar bel bram cal cor dal den eas far fen gal gar hal har hol ing kel ken lan lin mar mel mor nor
+oak or pem quin rad ral ros sal sel stan tam tel tor ul var wal wen wil yar""".split()
+ENDS = """bourne bridge brook bury by caster combe cote dale don field ford gate ham hurst ley low mere minster more
+mouth ness port shaw sted stow thorpe ton wick worth""".split()
+
+
+def places(rng: random.Random, count: int) -> list[str]:
+    """Different invented names of places; of the many only a few are on two pages, as with names in real reports.
+
+    >>> len(set(places(random.Random(0), 8)))
+    8
+    """
+    found: list[str] = []
+    while len(found) < count:
+        name = rng.choice(STARTS) + rng.choice(ENDS)
+        if name not in found:
+            found.append(name)
+    return found
