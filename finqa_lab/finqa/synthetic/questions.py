@@ -1,6 +1,7 @@
 """Questions about the table of a generated page, each with its program and its gold facts.
 
-A family is a function that draws what to ask and returns a :class:`Question`, or None where the page does not offer it.
+A family is a function that draws what to ask and returns a :class:`~finqa_lab.finqa.synthetic.asking.Question`, or None
+where the page does not offer it.
 ``FAMILIES`` gives each a weight, so that the operations come out in roughly the proportions of the data set.
 """
 
