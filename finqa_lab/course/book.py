@@ -73,8 +73,9 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     records, problems = describe.load("generated", "all")
     body = card.card(describe.describe(records, problems), "").split("\n", 2)[2]  # the chapter has the heading
     write_atomic(generated / "card_generated.md", body + "\n")
-    for section, text in results.fragments(results.load("finqa-dev")).items():
-        write_atomic(generated / f"results_finqa_{section}.md", text)
+    if results.results_path("finqa-dev").is_file():  # a course of one's own may have no results to show
+        for section, text in results.fragments(results.load("finqa-dev")).items():
+            write_atomic(generated / f"results_finqa_{section}.md", text)
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
