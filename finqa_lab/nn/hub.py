@@ -87,9 +87,16 @@ def save_pretrained(
         dtype: of the written weights; None keeps that of the model.
 
     Raises:
-        CourseError: when the folder holds something, cannot be written, or the format lacks what the model has.
+        CourseError: when the folder holds something, cannot be written, or the format lacks what the model has:
+            adapters, or weights in codes of few bits.
     """
     folder, eos = Path(folder), tuple(eos)
+    for name, parameter in model.named_parameters():
+        if ".adapters." in name or not parameter.is_floating_point():
+            raise CourseError(
+                f"the model has '{name}', which is no floating-point weight of the plain model; save a copy made with "
+                "finqa_lab.tune.merged.merged_copy or finqa_lab.tune.linear4bit.dequantized"
+            )
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise CourseError(
             f"{folder} exists and is not empty; give a new folder, in which no file of another model is left"

@@ -18,7 +18,8 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import read_json, write_atomic
 from finqa_lab.nn.hub_weights import hub_name
 from finqa_lab.nn.transformer import Decoder
-from finqa_lab.tune.lora import LoRAConfig, adapted_layers, add_adapter, base_model
+from finqa_lab.tune.linear4bit import dense
+from finqa_lab.tune.lora import LoRAConfig, adapted_layers, add_adapter, base_model, matrix_shape
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 FINGERPRINT = "base_sha256"
@@ -26,12 +27,16 @@ _PREFIX = "base_model.model."
 
 
 def fingerprint(model: Decoder) -> str:
-    """SHA-256 of the base weights, whichever adapters are on it: names, shapes and float32 values."""
+    """SHA-256 of the base weights, whichever adapters are on it: names, shapes and float32 values.
+
+    A base in four bits counts as the values that its codes stand for: it has the fingerprint of its dequantized copy,
+    and not that of the model it was made from.
+    """
     digest = hashlib.sha256()
     with base_model(model):
         for name, parameter in model.named_parameters():
             if ".adapters." not in name:
-                values = parameter.detach().float().cpu().contiguous()
+                values = dense(parameter).float().cpu().contiguous()
                 digest.update(f"{name.replace('.base.', '.')} {tuple(values.shape)}".encode())
                 digest.update(values.numpy().tobytes())
     return digest.hexdigest()
@@ -88,10 +93,19 @@ def save_adapter(folder: str | os.PathLike, model: Decoder, config: LoRAConfig, 
     return folder
 
 
-def load_adapter(folder: str | os.PathLike, model: Decoder, name: str = "default") -> LoRAConfig:
+def load_adapter(
+    folder: str | os.PathLike, model: Decoder, name: str = "default", any_base: bool = False
+) -> LoRAConfig:
     """Add the adapter of a folder, ours or peft's, to a model and make it active.
 
     Everything is compared before the model is touched.
+
+    Args:
+        folder: with the two files.
+        model: the base, perhaps with other adapters.
+        name: to find it by.
+        any_base: do not compare fingerprints, as for an adapter that was trained on the base in four bits and is to run
+            on the one it was quantized from. Its outputs are then not those of training.
 
     Raises:
         CourseError: when a file is missing or damaged, the adapter is of another kind, has tensors that the model has
@@ -101,7 +115,7 @@ def load_adapter(folder: str | os.PathLike, model: Decoder, name: str = "default
     config = _read_config(folder)
     tensors, metadata = _read_tensors(folder / WEIGHTS_FILE)
     made_for = metadata.get(FINGERPRINT)
-    if made_for and made_for != (found := fingerprint(model)):
+    if made_for and not any_base and made_for != (found := fingerprint(model)):
         raise CourseError(
             f"the adapter in {folder} was made for a base with sha256 {made_for[:12]}..., this one has "
             f"{found[:12]}...; load the base that it was trained on"
@@ -115,7 +129,7 @@ def load_adapter(folder: str | os.PathLike, model: Decoder, name: str = "default
         place = key.removeprefix(_PREFIX).rpartition(".lora_")[0]
         if place not in layers or not key.endswith((".lora_A.weight", ".lora_B.weight")):
             raise CourseError(f"{folder / WEIGHTS_FILE} holds '{key}', for which the model has no place")
-        rows, columns = model.get_submodule(layers[place]).weight.shape
+        rows, columns = matrix_shape(model.get_submodule(layers[place]))
         expected = (config.rank, columns) if "lora_A" in key else (rows, config.rank)
         if tuple(tensor.shape) != expected:
             raise CourseError(f"'{key}' in {folder / WEIGHTS_FILE} has shape {tuple(tensor.shape)}, not {expected}")

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finqa_lab.errors import CourseError
+from finqa_lab.tune.linear4bit import is_quantized
 
 ATTENTION = ("query", "key", "value", "output")
 MLP = ("gate", "up", "down")
@@ -60,7 +61,7 @@ class Adapter(nn.Module):
 
     def __init__(self, config: LoRAConfig, base: nn.Linear, generator: torch.Generator | None = None):
         super().__init__()
-        out_width, in_width = base.weight.shape
+        out_width, in_width = matrix_shape(base)
         bound = 1 / math.sqrt(in_width)
         start = torch.empty(config.rank, in_width).uniform_(-bound, bound, generator=generator)
         self.a = nn.Parameter(start.to(base.weight.device))
@@ -102,6 +103,16 @@ class LoRALinear(nn.Module):
         return self.base.bias
 
     @property
+    def in_features(self) -> int:
+        """Width of the inputs."""
+        return self.base.in_features
+
+    @property
+    def out_features(self) -> int:
+        """Width of the outputs."""
+        return self.base.out_features
+
+    @property
     def merged(self) -> bool:
         """Whether the weight holds an adapter."""
         return self._merged is not None
@@ -117,11 +128,16 @@ class LoRALinear(nn.Module):
         """Add the active adapter's matrix to the weight; the layer then costs what the base costs.
 
         Raises:
-            CourseError: when nothing is active, or something is merged already.
+            CourseError: when nothing is active, something is merged already, or the weight is in four bits.
         """
         if self.active is None or self.merged:
             state = "none is active" if self.active is None else f"'{self._merged[0]}' is merged already"
             raise CourseError(f"no adapter can be merged: {state}; set one active, unmerge the other first")
+        if is_quantized(self.base):
+            raise CourseError(
+                "an adapter cannot be merged into a quantized weight, which would round it again; take the plain model "
+                "that finqa_lab.tune.merged.merged_copy makes"
+            )
         with torch.no_grad():
             # The weight is kept: adding and subtracting again would not give the same bits.
             self._merged = (self.active, self.base.weight.detach().clone())
@@ -155,9 +171,10 @@ def add_adapter(model: nn.Module, config: LoRAConfig, name: str = "default", see
         raise CourseError(f"no linear layer is named {' or '.join(config.targets)}; see model.named_modules()")
     for path, layer in found.items():
         base = layer.base if isinstance(layer, LoRALinear) else layer
-        if not 1 <= config.rank <= min(base.weight.shape):
+        rows, columns = matrix_shape(base)
+        if not 1 <= config.rank <= min(rows, columns):
             raise CourseError(
-                f"rank {config.rank} does not fit {path}, a matrix of {base.weight.shape[0]} x {base.weight.shape[1]}; "
+                f"rank {config.rank} does not fit {path}, a matrix of {rows} x {columns}; "
                 "choose a rank from 1 to its smaller side"
             )
         if isinstance(layer, LoRALinear) and (name in layer.adapters or layer.merged):
@@ -215,16 +232,32 @@ def base_model(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def merge(model: nn.Module) -> None:
-    """Merge the active adapter into every adapted layer."""
-    for layer in adapted_layers(model).values():
-        if layer.active is not None:
-            layer.merge()
+    """Merge the active adapter into every adapted layer.
+
+    Raises:
+        CourseError: when a layer refuses; none is merged then.
+    """
+    layers = [layer for layer in adapted_layers(model).values() if layer.active is not None]
+    for layer in sorted(layers, key=lambda layer: not (layer.merged or is_quantized(layer.base))):
+        layer.merge()  # those that refuse come first
 
 
 def unmerge(model: nn.Module) -> None:
     """Undo :func:`merge`, bit for bit."""
     for layer in adapted_layers(model).values():
         layer.unmerge()
+
+
+def matrix_shape(layer: nn.Module) -> tuple[int, int]:
+    """(out, in) of a layer's matrix, which a weight in four bits no longer has as its own shape.
+
+    >>> matrix_shape(nn.Linear(2, 3)), matrix_shape(nn.Embedding(5, 4))
+    ((3, 2), (5, 4))
+    """
+    if hasattr(layer, "out_features"):
+        return layer.out_features, layer.in_features
+    rows, columns = layer.weight.shape
+    return rows, columns
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:

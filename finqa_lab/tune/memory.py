@@ -14,6 +14,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.nn.cache.memory import parameter_count
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.cost import layer_weights
+from finqa_lab.tune.linear4bit import stored
 
 GB = 10**9
 NF4_BITS, NF4_DOUBLE_BITS = 4 + 32 / 64, 4 + 8 / 64 + 32 / (64 * 256)
@@ -102,9 +103,12 @@ def adapter_parameters(config: DecoderConfig, rank: int) -> int:
 
 
 def measured(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> Floor:
-    """The floor counted on tensors that are there: call it after an optimizer step, when gradients and moments are."""
+    """The floor counted on tensors that are there: call it after an optimizer step, when gradients and moments are.
+
+    A weight in four bits counts with its scales.
+    """
     adapter = [p for name, p in model.named_parameters() if ".adapters." in name]
-    others = [p for name, p in model.named_parameters() if ".adapters." not in name]
+    others = [t for name, p in model.named_parameters() if ".adapters." not in name for t in stored(p)]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     states = optimizer.state.values() if optimizer else ()
     # AdamW also keeps a step counter, one number a parameter tensor: left out, as the formula does.
