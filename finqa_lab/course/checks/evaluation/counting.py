@@ -1,6 +1,7 @@
 """Checks of lab 11: how sure a score is, whether two systems differ, and how many questions a claim needs."""
 
 import math
+import numbers
 import random
 from collections.abc import Iterator
 
@@ -115,13 +116,18 @@ def _size(share: float, margin: float, z: float = 1.959964, half: bool = True, u
     return math.ceil(needed) if up else math.floor(needed)
 
 
+def _as_many(expected: int, got) -> bool:
+    """A whole number of any type; one more is right, too: z as 1.96 is a little larger than the oracle's."""
+    return isinstance(got, numbers.Real) and got == math.floor(got) and 0 <= got - expected <= 1
+
+
 register(
     Check(
         name="evaluation.questions_needed",
         task="questions needed so that a share is known to plus or minus a margin, at 95%",
         cases=size_cases,
         oracle=_size,
-        same=lambda expected, got: isinstance(got, int) and abs(expected - got) <= (1 if expected > 5000 else 0),
+        same=_as_many,
         why="to claim a gain of two points one needs thousands of questions; most test sets have a few hundred.",
         hint="set z sqrt(p (1-p) / n) equal to the margin, solve for n, round up.",
         wrong=[

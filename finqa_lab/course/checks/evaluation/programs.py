@@ -77,6 +77,7 @@ def step_cases(rng: random.Random) -> Iterator[Case]:
     yield Case([("subtract", "5829", "5735"), ("divide", "#0", "5735")], note="a reference to the first step")
     yield Case([("subtract", "7", "10"), ("add", "#0", "1"), ("multiply", "#0", "#1")], note="two references")
     yield Case([("divide", "1", "0")], note="a division by zero has no value")
+    yield Case([("divide", "3", "const_1000000"), ("multiply", "#0", "const_1000000")], note="only the last is rounded")
     for _ in range(4):
         a, b, c = (_number(rng) for _ in range(3))
         yield Case([("add", a, b), ("divide", "#0", c), ("subtract", "#1", "const_1")])
@@ -94,7 +95,9 @@ def _value(text: str, values: list, percent: bool = True, minus: bool = True, sh
     return Fraction(text)
 
 
-def _execute(steps: Steps, swapped: bool = False, zero=None, decimals: int = 5, **reading) -> float | None:
+def _execute(
+    steps: Steps, swapped: bool = False, zero=None, decimals: int = 5, each: bool = False, **reading
+) -> float | None:
     values: list[Fraction] = []
     for operation, first, second in steps:
         a, b = _value(first, values, **reading), _value(second, values, **reading)
@@ -102,9 +105,8 @@ def _execute(steps: Steps, swapped: bool = False, zero=None, decimals: int = 5, 
             a, b = b, a
         if operation == "divide" and b == 0:
             return zero
-        values.append(
-            {"add": a + b, "subtract": a - b, "multiply": a * b}.get(operation) if operation != "divide" else a / b
-        )
+        value = {"add": a + b, "subtract": a - b, "multiply": a * b}.get(operation) if operation != "divide" else a / b
+        values.append(round(value, decimals) if each else value)
     return round(float(values[-1]), decimals)
 
 
@@ -141,6 +143,11 @@ register(
                 "zero for a division by zero",
                 lambda steps: _execute(steps, zero=0.0),
                 "a division by zero has no value: give None, or a wrong program could match an answer of 0.",
+            ),
+            WrongAnswer(
+                "every step rounded",
+                lambda steps: _execute(steps, each=True),
+                "only the last value is rounded: what is cut off at a step on the way is multiplied by the next ones.",
             ),
             WrongAnswer(
                 "two decimals",

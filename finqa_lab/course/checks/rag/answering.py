@@ -74,6 +74,7 @@ register(
 
 CONSTANTS = {"const_1", "const_2", "const_3", "const_4", "const_5", "const_100", "const_1000", "const_1000000"}
 _NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
+_SIGNED = re.compile("-?" + _NUMBER.pattern)
 
 
 def guard_cases(rng: random.Random) -> Iterator[Case]:
@@ -90,6 +91,7 @@ def guard_cases(rng: random.Random) -> Iterator[Case]:
     yield Case(
         ["-41", "34"], ["payments of 2005 is -41 ( 41 ) ; payments of 2004 is -34 ( 34 ) ;"], CONSTANTS, note="signs"
     )
+    yield Case(["41", "-384.3"], ["payments of 2005 is -41 .", tools], CONSTANTS, note="signs do not count")
     yield Case(["384.3"], [], CONSTANTS, note="nothing is cited")
     for _ in range(4):
         numbers = [f"{rng.randrange(1, 9)},{rng.randrange(100, 999)}", str(rng.randrange(10, 99))]
@@ -101,8 +103,18 @@ def _value(text: str) -> float:
     return float(text.replace(",", "").strip("-%"))
 
 
-def _guard(arguments, cited, constants, substring=False, value=True, quantifier=all, reference=True, any_const=False):
-    stated = [found for passage in cited for found in _NUMBER.findall(passage)]
+def _guard(
+    arguments,
+    cited,
+    constants,
+    substring=False,
+    value=True,
+    quantifier=all,
+    reference=True,
+    any_const=False,
+    sign=False,
+):
+    stated = [found for passage in cited for found in (_SIGNED if sign else _NUMBER).findall(passage)]
 
     def known(argument: str) -> bool:
         if argument.startswith("#"):
@@ -113,6 +125,8 @@ def _guard(arguments, cited, constants, substring=False, value=True, quantifier=
             return any(argument.strip("-%") in passage for passage in cited)
         if not value:
             return argument.strip("-%") in stated
+        if sign:
+            return float(argument.replace(",", "").strip("%")) in [float(found.replace(",", "")) for found in stated]
         return _value(argument) in map(_value, stated)
 
     return quantifier(known(argument) for argument in arguments)
@@ -142,6 +156,11 @@ register(
                 "spelling compared",
                 lambda arguments, cited, constants: _guard(arguments, cited, constants, value=False),
                 "1,306.7 and 1306.7 are the same number: take out the commas and compare values.",
+            ),
+            WrongAnswer(
+                "signs compared",
+                lambda arguments, cited, constants: _guard(arguments, cited, constants, sign=True),
+                "a report writes a payment as -41, a program as 41: leave the signs out on both sides.",
             ),
             WrongAnswer(
                 "any argument will do",
