@@ -46,6 +46,11 @@ _TAG = re.compile(r"<(?=[^\s\d=])")
 _BRACKET_TAG = re.compile(r"\[(?=/?[a-zA-Z]*[A-Z_]{3,}\])")
 
 
+def instructions() -> dict[str, str]:
+    """The system message of each kind of reply."""
+    return {asked: f"{_RULES}\n{_format(asked)}" for asked in ("program", "number")}
+
+
 def as_data(text: str) -> str:
     """Text that can stand between the delimiters of a prompt without ending them, on one line.
 

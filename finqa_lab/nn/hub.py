@@ -75,6 +75,7 @@ def save_pretrained(
     eos: Iterable[int] = (),
     max_shard_bytes: int = 5 * 10**9,
     dtype: torch.dtype | None = None,
+    chat_template: str | None = None,
 ) -> Path:
     """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` read; it appears complete or not at all.
 
@@ -85,6 +86,7 @@ def save_pretrained(
         eos: ids of the tokens that end a text; the first becomes the tokenizer's ``eos_token`` where it is special.
         max_shard_bytes: weights beyond this are split into shards; a larger tensor has a shard of its own.
         dtype: of the written weights; None keeps that of the model.
+        chat_template: the Jinja program of :mod:`finqa_lab.text.chat`, written beside the tokenizer.
 
     Raises:
         CourseError: when the folder holds something, cannot be written, or the format lacks what the model has:
@@ -115,7 +117,10 @@ def save_pretrained(
             write_weights(draft, model, max_shard_bytes, dtype)
             if tokenizer is not None:
                 write_atomic(draft / TOKENIZER_FILE, tokenizer.to_str(pretty=True))
-                _write_json(draft / TOKENIZER_CONFIG_FILE, _tokenizer_config(tokenizer, eos, model.config.context))
+                values_beside = _tokenizer_config(tokenizer, eos, model.config.context)
+                if chat_template is not None:
+                    values_beside["chat_template"] = chat_template
+                _write_json(draft / TOKENIZER_CONFIG_FILE, values_beside)
             _write_json(draft / CONFIG_FILE, values)
             if folder.exists():  # empty; Windows renames onto no folder
                 folder.rmdir()

@@ -60,3 +60,48 @@ class Muon(torch.optim.Optimizer):
                 update = orthogonalise(parameter.grad.lerp(buffer, group["momentum"]))
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5)
+
+
+class MuonAdamW(Muon):
+    """One optimizer with two kinds of groups: those with ``"adamw": True`` are updated by AdamW, the others by Muon.
+
+    Muon is for the matrices inside a network only; embeddings, the head and vectors take AdamW. One object with one
+    state is simpler to save, resume and schedule than two.
+
+    Args:
+        groups: each with ``params`` and, for AdamW, ``"adamw": True`` and its own ``lr``, ``betas`` and
+            ``weight_decay``.
+        lr, momentum, weight_decay: of Muon's groups.
+    """
+
+    def __init__(self, groups: list[dict], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.01):
+        ours = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "adamw": False, "betas": (0.9, 0.95)}
+        torch.optim.Optimizer.__init__(self, groups, {**ours, "eps": 1e-8})
+        if any(p.ndim != 2 for group in self.param_groups if not group["adamw"] for p in group["params"]):
+            raise ValueError("Muon takes matrices only; give vectors and embeddings to AdamW")
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """One update of every parameter that has a gradient."""
+        every = self.param_groups
+        self.param_groups = [group for group in every if not group["adamw"]]
+        try:
+            super().step()
+        finally:
+            self.param_groups = every
+        for group in every:
+            for parameter in group["params"] if group["adamw"] else ():
+                if parameter.grad is not None:
+                    self._adamw(parameter, group)
+
+    def _adamw(self, parameter: Tensor, group: dict) -> None:
+        state, (first, second) = self.state[parameter], group["betas"]
+        if not state:
+            state.update(step=torch.tensor(0.0), mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
+        state["step"] += 1
+        state["mean"].lerp_(parameter.grad, 1 - first)
+        state["square"].mul_(second).addcmul_(parameter.grad, parameter.grad, value=1 - second)
+        count = float(state["step"])
+        scale = (state["square"] / (1 - second**count)).sqrt_().add_(group["eps"])
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.addcdiv_(state["mean"], scale, value=-group["lr"] / (1 - first**count))

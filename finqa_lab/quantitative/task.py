@@ -47,6 +47,11 @@ first, and first(#3, none) for the name at its head. Constants that the problem 
 }
 
 
+def instructions() -> dict[str, str]:
+    """The system message of each target."""
+    return {target: f"{_CONVENTIONS}\n{form}" for target, form in _FORMATS.items()}
+
+
 @dataclass(frozen=True)
 class Task:
     """A kind of question.
@@ -123,7 +128,7 @@ class Sample:
         answer = int(self.answer) if self.unit == "shares" else self.answer
         replies = {"number": json.dumps({"answer": answer}), "program": self.program, "reasoning": self.reasoning}
         return [
-            {"role": "system", "content": f"{_CONVENTIONS}\n{_FORMATS[target]}"},
+            {"role": "system", "content": instructions()[target]},
             {"role": "user", "content": self.question},
             {"role": "assistant", "content": replies[target]},
         ]

@@ -1,0 +1,1 @@
+"""A small base model from nothing: its text, its tokenizer, its training."""
