@@ -107,7 +107,7 @@ def _latency(section: Mapping) -> list[str]:
 
 def _ladder(section: Mapping) -> list[str]:
     names = ("recall@3", "recall@5", "all@5", "made recall@3", "made recall@5", "made all@5")
-    head = tuple(name.replace("made ", "generated ") for name in names)
+    head = tuple(name.replace("made ", "generated ") if "made" in name else f"real {name}" for name in names)
     rows = [(rung, *(_estimate(row[name]) for name in names)) for rung, row in section["rungs"].items()]
     order = [
         f"{label}: Kendall's tau {one['tau']:.2f}, {len(one['inversions'])} of {one['pairs']} pairs inverted"

@@ -42,7 +42,7 @@ def card(description: Description, title: str) -> str:
         "annotation faults, % of questions": {k: len(ids) / d.questions for k, ids in d.faults.items()},
     }
     lines += ["", *_table(("share", "of each"), [(name, _row(found)) for name, found in shares.items()])]
-    constants = ", ".join(f"{name} {count:,}" for name, count in d.constants.items()) or "none"
+    constants = ", ".join(f"{name}: {count:,}" for name, count in d.constants.items()) or "none"
     lines += ["", f"Constants: {constants}.", ""]
     lengths = {
         "words of a question": d.question_words,
@@ -63,7 +63,7 @@ def card(description: Description, title: str) -> str:
 
 
 def _row(shares: Mapping[str | int, float]) -> str:
-    return ", ".join(f"{name} {100 * share:.1f}" for name, share in shares.items()) or "none"
+    return ", ".join(f"{name}: {100 * share:.1f}" for name, share in shares.items()) or "none"
 
 
 def _numbers(spread: Spread) -> tuple[str, ...]:
