@@ -6,7 +6,6 @@ says which.
 """
 
 import math
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +16,11 @@ from finqa_lab.nn.attention import Attention, Frame
 from finqa_lab.nn.cache.interface import Cache
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.latent import LatentAttention
-from finqa_lab.nn.masks import causal_mask, position_mask
+from finqa_lab.nn.masks import position_mask
 from finqa_lab.nn.mlp import make_mlp
 from finqa_lab.nn.norm import RMSNorm
 from finqa_lab.nn.rope import Rotary
+from finqa_lab.nn.segments import segment_mask, segment_positions
 
 
 class Block(nn.Module):
@@ -111,28 +111,37 @@ class Decoder(nn.Module):
             maps: a list that receives one (B, H, T, T_keys) tensor of attention weights a layer.
             padding: (B,) int64, how many positions at the left of each row are padding: they are seen by no one, and
                 the row's own positions count from behind them. Give it again with every pass on the same cache.
-            segments: (B, T) int64, which of several texts in a row a token belongs to; it sees its own text only.
-                Rotary positions need no more than that, because they count distances; without a cache.
+            segments: (B, T) int64, which of several texts in a row a token belongs to, see
+                :mod:`finqa_lab.nn.segments`; without a cache. A row may then be longer than the context, its texts
+                not.
 
         Returns:
             (B, T - start, V) logits, in the dtype of the weights.
 
         Raises:
             CourseError: when the sequence is longer than the context.
-            ValueError: when ``places`` does not match the config, or ``segments`` come with a cache, padding, sinks or
-                learned positions.
+            ValueError: when ``places`` does not match the config, or ``segments`` come with a cache, padding or a
+                window.
         """
         new = tokens.shape[1]
         behind = cache.length if cache is not None else 0
-        if behind + new > self.config.context:
-            raise CourseError(
-                f"a sequence of {behind + new} positions does not fit the context of {self.config.context}; shorten it"
-            )
-        positions = self._positions(tokens.shape, behind, cache, padding)
-        x = self.embed(tokens, places, behind, positions)
-        frame = self._frame(new, behind, positions, cache, padding, maps)
         if segments is not None:
-            frame = replace(frame, mask=self._apart(segments, frame.mask, cache, padding))
+            if cache is not None or padding is not None or self.config.window:
+                raise ValueError("segments go without a cache, padding or a window")
+            positions, mask = segment_positions(segments), segment_mask(segments)
+            longest = int(positions.max()) + 1
+        else:
+            positions, longest = self._positions(tokens.shape, behind, cache, padding), behind + new
+        if longest > self.config.context:
+            raise CourseError(
+                f"a sequence of {longest} positions does not fit the context of {self.config.context}; shorten it"
+            )
+        x = self.embed(tokens, places, behind, positions)
+        if segments is not None:
+            rotary = self.rotary and self.rotary.at(0, new, positions, x.device, self.token_embedding.weight.dtype)
+            frame = Frame(rotary, mask[:, None], None, maps)
+        else:
+            frame = self._frame(new, behind, positions, cache, padding, maps)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
             x = block(x, frame, start if layer == last else 0)
@@ -189,14 +198,6 @@ class Decoder(nn.Module):
             positions = torch.arange(behind, behind + new, device=weight.device)
         mask = position_mask(positions, keys, window, self.config.sinks)
         return Frame(rotary, mask if mask.ndim == 2 else mask[:, None], cache, maps)
-
-    def _apart(self, segments: Tensor, mask: Tensor | None, cache: Cache | None, padding: Tensor | None) -> Tensor:
-        """(B, 1, T, T) mask in which the texts of a row do not see each other."""
-        if cache is not None or padding is not None or self.config.sinks or self.config.positions != "rotary":
-            raise ValueError("segments go with rotary positions only, without a cache, padding or sinks")
-        length = segments.shape[1]
-        mask = causal_mask(length, length, segments.device) if mask is None else mask
-        return mask & (segments[:, None, :, None] == segments[:, None, None, :])
 
     @property
     def device(self) -> torch.device:
