@@ -1,5 +1,7 @@
 """Each check is proven able to fail: blank, every catalogued wrong answer with its own hint, and the oracle."""
 
+import math
+
 import pytest
 
 from finqa_lab.course import checking, labs
@@ -51,3 +53,13 @@ def test_the_catalogue_is_a_catalogue(name):
 def test_every_check_is_used_by_a_lab():
     used = {name for lab in labs.lab_names() for name in checks_in(labs.read_notebook(labs.solution_path(lab)))}
     assert used == set(CHECKS)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sample_size_with_z_as_the_lab_writes_it_is_right_and_one_question_less_is_not(seed):
+    item = CHECKS["evaluation.questions_needed"]
+    assert (
+        item.judge(lambda share, margin: math.ceil((1.96 / margin) ** 2 * share * (1 - share)), seed).status
+        == checking.RIGHT
+    )
+    assert item.judge(lambda share, margin: item.oracle(share, margin) - 1, seed).status == checking.WRONG
