@@ -1,4 +1,4 @@
-"""Replies of a model to conversations: the template applied, prompts in batches of similar length, greedy by default."""
+"""Replies of a model to conversations: the template applied, prompts batched by length, greedy by default."""
 
 from collections.abc import Callable, Mapping, Sequence
 

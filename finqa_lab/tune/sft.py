@@ -1,8 +1,8 @@
 """Supervised fine-tuning data: conversations as tokens, with a mask of what the assistant wrote.
 
-Only the assistant's words and the token that ends them are learnt; the questions are there to be read. Learning them too
-would spend the model on guessing what users ask (L. Shi et al., "Instruction Tuning With Loss Over Instructions", 2024,
-arXiv:2405.14394, measure when that helps).
+Only the assistant's words and the token that ends them are learnt; the questions are there to be read. Learning them
+too would spend the model on guessing what users ask (L. Shi et al., "Instruction Tuning With Loss Over Instructions",
+2024, arXiv:2405.14394, measure when that helps).
 """
 
 from collections.abc import Iterable
