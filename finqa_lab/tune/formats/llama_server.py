@@ -71,8 +71,12 @@ def serving(path: str | os.PathLike, context: int = 0, threads: int = 1, rows: i
         server = library.Server(settings)
     except RuntimeError as error:
         raise CourseError(f"llama.cpp does not load {path}: {error}; look at its keys with gguf.GGUFReader") from None
+    address = server.listening_address
     try:
-        yield server.listening_address
+        # This answer comes from the server's main loop. Stopped before that loop has begun, the server waits forever.
+        with urllib.request.urlopen(f"{address}/slots", timeout=_LONGEST) as answer:
+            answer.read()
+        yield address
     finally:
         del server  # which stops it
 

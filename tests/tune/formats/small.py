@@ -34,6 +34,10 @@ def tokenizer(digits: str = "left") -> Tokenizer:
     return Tokenizer.from_str(to_json(train_bpe([TEXT * 3], 380, split=PreSplit(digits), specials=[END])))
 
 
+FULL = DecoderConfig.llama(tokenizer().get_vocab_size(), 64, 2, 4, 128, 96, kv_heads=2, tied=False)
+"""No row without a token."""
+
+
 @functools.cache
 def trained(config: DecoderConfig = CONFIG, digits: str = "left") -> Decoder:
     """Knows the text by heart, so that its most likely token is far ahead and rounding does not change it."""

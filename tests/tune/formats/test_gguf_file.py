@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 import urllib.request
 
@@ -138,6 +139,13 @@ def test_nobody_listens_behind_the_block(files):
         pass
     with pytest.raises(CourseError, match="nobody answers at http://127.0.0.1"):
         post(address, "/tokenize", {"content": ""})
+
+
+def test_a_server_that_was_asked_nothing_closes_every_time(files):
+    """llama.cpp's server waits forever when it is stopped before its main loop runs; here, about once in 50 times."""
+    code = "import sys; from finqa_lab.tune.formats.llama_server import serving\n"
+    code += "for _ in range(150):\n    with serving(sys.argv[1]): pass"
+    subprocess.run([sys.executable, "-c", code, str(files["F32"])], check=True, timeout=60)
 
 
 def test_a_block_that_fails_closes_the_server_too(files):
