@@ -66,6 +66,15 @@ def test_the_layers_hold_what_blockwise_quantization_says(settings):
             assert torch.equal(parameter, model.get_parameter(name)), "embeddings, norms and head stay"
 
 
+def test_codes_of_half_precision_weights_are_read_back_in_float32():
+    model, plain = Decoder(CONFIG).to(torch.bfloat16), Decoder(CONFIG).to(torch.bfloat16)
+    quantize_linears(model)
+    for path, layer in quantized_linears(model).items():
+        ours = quantize(plain.get_submodule(path).weight, double=True).dequantize()
+        assert layer.compute_dtype == torch.bfloat16
+        torch.testing.assert_close(dense(layer.weight), ours, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("double", [False, True])
 def test_gradients_are_those_of_the_values_in_float32(double):
     """Through two layers, for all seven matrices; both sides multiply in float32, in perhaps another order."""

@@ -29,6 +29,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import read_json
 from finqa_lab.nn.hub import TOKENIZER_CONFIG_FILE, load_pretrained
 from finqa_lab.nn.transformer import Decoder
+from finqa_lab.text.chat import TEMPLATE_FILE, load_chat_template
 from finqa_lab.text.pretokenize import PATTERNS
 
 KINDS = ("F32", "F16", "Q8_0")
@@ -140,19 +141,17 @@ def folder_to_gguf(folder: str | os.PathLike, path: str | os.PathLike, kind: str
 
 
 def chat_template(folder: str | os.PathLike) -> str | None:
-    """The Jinja text of a model folder: of ``chat_template.jinja``, else of ``tokenizer_config.json``; None if none."""
+    """The Jinja text of a model folder's chat template, None when it has none.
+
+    Raises:
+        CourseError: when it has several; a GGUF file holds one.
+    """
     folder = Path(folder)
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    if not (folder / TOKENIZER_CONFIG_FILE).is_file():
+    config = folder / TOKENIZER_CONFIG_FILE
+    values = read_json(config, "the tokenizer's config") if config.is_file() else {}
+    if not (folder / TEMPLATE_FILE).is_file() and not values.get("chat_template"):
         return None
-    values = read_json(folder / TOKENIZER_CONFIG_FILE, "the tokenizer's config")
-    template = values.get("chat_template") if isinstance(values, dict) else None
-    if template is not None and not isinstance(template, str):
-        raise CourseError(
-            f"{folder / TOKENIZER_CONFIG_FILE} has several chat templates, a GGUF file holds one; keep one"
-        )
-    return template
+    return load_chat_template(folder).source
 
 
 def gguf_name(name: str) -> str:

@@ -28,7 +28,7 @@ PLACES |= {"wide heads": (DecoderConfig.llama(384, 64, 2, 2, 128, 96, head_dim=4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return small.folder(tmp_path_factory.mktemp("gguf") / "model", template=small.TEMPLATE)
+    return small.folder(tmp_path_factory.mktemp("gguf") / "model", template=small.TEMPLATE.source)
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +103,24 @@ def test_the_permutation_keeps_the_products_of_queries_and_keys():
 
 
 def test_the_chat_template_travels(folder, files):
-    from transformers import AutoTokenizer
-
     messages = [{"role": "user", "content": "Revenue?"}, {"role": "assistant", "content": "12"}]
     messages.append({"role": "user", "content": PROMPT})
-    reader = AutoTokenizer.from_pretrained(folder)
     with serving(files["F16"]) as address:
         rendered = post(address, "/apply-template", {"messages": messages})["prompt"]
         with urllib.request.urlopen(address + "/props") as answer:
             facts = json.load(answer)
-    assert rendered == reader.apply_chat_template(messages, tokenize=False)
-    assert facts["chat_template"] == small.TEMPLATE and facts["eos_token"] == small.END
+    assert rendered == small.TEMPLATE.render(messages, reply=True)
+    assert facts["chat_template"] == small.TEMPLATE.source and facts["eos_token"] == small.END
+
+
+def test_a_reply_is_what_our_decoder_replies(folder, files):
+    messages = [{"role": "user", "content": "Revenue?"}]
+    expected = small.greedy_text(folder, small.TEMPLATE.render(messages, reply=True))
+    assert expected == " The board declared dividends."
+    with serving(files["F32"]) as address:
+        body = {"messages": messages, "max_tokens": 24, "temperature": 0}
+        reply = post(address, "/v1/chat/completions", body)["choices"][0]
+    assert (reply["message"]["content"], reply["finish_reason"]) == (expected, "stop")
 
 
 def test_a_folder_without_a_template_gives_a_file_without(tmp_path):
@@ -188,7 +195,7 @@ BASE = DecoderConfig.llama(384, 64, 1, 4, 128, 96)
             {"tokenizer": small.tokenizer("right")},
             "has no name in llama.cpp; train one with the digits left, single",
         ),
-        (DecoderConfig.llama(100, 64, 1, 4, 128, 96), {"eos": [1]}, "has ids up to 366"),
+        (DecoderConfig.llama(100, 64, 1, 4, 128, 96), {"eos": [1]}, "has ids up to"),
     ],
 )
 def test_what_the_format_has_no_place_for_is_refused(config, settings, message, tmp_path):
