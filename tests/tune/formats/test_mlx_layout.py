@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from finqa_lab.errors import CourseError
 from finqa_lab.nn.hub import load_pretrained
-from finqa_lab.tune.formats.gguf_file import folder_to_gguf
+from finqa_lab.tune.formats import mlx_tools
+from finqa_lab.tune.formats.gguf_file import chat_template, folder_to_gguf
 from finqa_lab.tune.formats.llama_server import post, serving
 from finqa_lab.tune.formats.mlx_layout import BITS, GROUPS, pack, quantize, read_mlx, unpack, write_dense
 from tests.tune.formats import small
@@ -28,10 +30,9 @@ def mlx():
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A model folder, and what ``mlx_lm.convert -q`` makes of it."""
-    convert = pytest.importorskip("mlx_lm", reason="mlx-lm is not installed").convert
+    pytest.importorskip("mlx_lm", reason="mlx-lm is not installed")
     root = tmp_path_factory.mktemp("mlx")
-    convert(str(small.folder(root / "hf")), str(root / "mlx"), quantize=True)
-    return root / "hf", root / "mlx"
+    return small.folder(root / "hf", template=small.TEMPLATE.source), mlx_tools.convert(root / "hf", root / "mlx")
 
 
 @pytest.fixture
@@ -94,17 +95,18 @@ def test_a_converted_model_is_read_as_mlx_reads_it(folders, mlx):
         assert torch.equal(quantize(source).weight, parts[0]), "and packed as we pack"
 
 
-def test_the_dense_folder_is_a_hugging_face_folder_with_the_logits_of_mlx(folders, mlx, tmp_path):
-    from mlx_lm import load
+def test_the_dense_folder_is_a_hugging_face_folder_with_the_logits_of_mlx(folders, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dense = write_dense(folders[1], tmp_path / "dense")
     ours = load_pretrained(dense)
     theirs = AutoModelForCausalLM.from_pretrained(dense)
     torch.testing.assert_close(theirs(TOKENS).logits, ours.model(TOKENS), rtol=0, atol=1e-4)
-    with mlx.stream(mlx.cpu):
-        logits = torch.tensor(load(str(folders[1]))[0](mlx.array(TOKENS.tolist())).tolist())
-    torch.testing.assert_close(ours.model(TOKENS), logits, rtol=0, atol=1e-3)
+    for folder in (folders[1], dense):
+        torch.testing.assert_close(
+            ours.model(TOKENS)[0], mlx_tools.logits(folder, TOKENS[0].tolist()), rtol=0, atol=1e-3
+        )
+    assert chat_template(dense) == small.TEMPLATE.source
     assert AutoTokenizer.from_pretrained(dense)(small.TEXT)["input_ids"] == small.tokenizer().encode(small.TEXT).ids
     with pytest.raises(CourseError, match="exists and is not empty"):
         write_dense(folders[1], dense)
@@ -219,14 +221,14 @@ def adapter(path, width=64, rank=2):
 def test_mlx_exports_gguf_from_dense_weights_only(tmp_path, monkeypatch):
     """`mlx_lm fuse --export-gguf`; and what it exports, transformers reads and llama.cpp does not."""
     pytest.importorskip("mlx_lm", reason="mlx-lm is not installed")
-    from mlx_lm import convert, fuse
+    from mlx_lm import fuse
     from transformers import AutoModelForCausalLM
 
     update = adapter(tmp_path / "adapter")
     source = small.folder(
         tmp_path / "hf", small.FULL
     )  # with padded rows of the embedding not even transformers reads it
-    convert(str(source), str(tmp_path / "mlx"), quantize=True)
+    mlx_tools.convert(source, tmp_path / "mlx")
     command = ["fuse", "--model", str(tmp_path / "mlx"), "--adapter-path", str(tmp_path / "adapter"), "--export-gguf"]
     monkeypatch.setattr("sys.argv", [*command, "--save-path", str(tmp_path / "fused")])
     with pytest.raises(NotImplementedError, match="Conversion of quantized models is not yet supported"):
@@ -245,3 +247,24 @@ def test_mlx_exports_gguf_from_dense_weights_only(tmp_path, monkeypatch):
         body = {"prompt": "Revenue rose", "max_tokens": 24, "temperature": 0}
         text = post(address, "/v1/completions", body)["choices"][0]["text"]
     assert text == small.greedy_text(tmp_path / "dense", "Revenue rose")
+
+
+def test_mlx_leaves_matrices_without_whole_groups_as_they_are_and_says_nothing(folders, tmp_path):
+    stored = load_file(mlx_tools.convert(folders[0], tmp_path / "mlx", group=128) / "model.safetensors")
+    packed = {name for name in stored if name.endswith(".scales")}
+    assert packed == {f"model.layers.{layer}.mlp.down_proj.scales" for layer in range(small.CONFIG.layers)}
+    assert load_pretrained(write_dense(tmp_path / "mlx", tmp_path / "dense")).model.config == small.CONFIG
+
+
+def test_without_mlx_one_sentence_says_so_and_a_name_is_never_looked_up(folders, tmp_path, monkeypatch):
+    with pytest.raises(CourseError, match="has no config.json"):
+        mlx_tools.convert("some/name", tmp_path / "new")
+    with pytest.raises(CourseError, match="has no config.json"):
+        mlx_tools.logits("some/name", [1])
+    with pytest.raises(CourseError, match="exists; give a new folder"):
+        mlx_tools.convert(folders[0], tmp_path)
+    with pytest.raises(CourseError, match="MLX does not convert"):
+        mlx_tools.convert(folders[0], tmp_path / "new", bits=7)
+    monkeypatch.setitem(sys.modules, "mlx.core", None)
+    with pytest.raises(CourseError, match=r'run `pip install "finqa-lab\[mlx\]"`'):
+        mlx_tools.convert(folders[0], tmp_path / "new")
