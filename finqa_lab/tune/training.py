@@ -8,7 +8,9 @@ take, weighs the tokens of a short batch more.)
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +44,27 @@ class Run:
     losses: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[float, dict[str, Tensor]] | None = None
+
+
+class Together(Protocol):
+    """What the loop asks of the processes that train one model: :mod:`finqa_lab.tune.distributed.strategies`.
+
+    Attributes:
+        rank: number of this process, from 0.
+        ranks: how many there are.
+    """
+
+    rank: int
+    ranks: int
+
+    def module(self, model: nn.Module) -> nn.Module:
+        """What is called for a loss, so that the gradients are averaged over the ranks."""
+
+    def micro_batch(self, step: int, place: int, last: bool) -> AbstractContextManager:
+        """Held around forward and backward of a micro-batch; gradients are averaged behind this rank's last."""
+
+    def total(self, numbers: list[float]) -> list[float]:
+        """Sum over the ranks, of each number."""
 
 
 def start_run(model: nn.Module, plan: Plan) -> Run:
@@ -97,6 +120,7 @@ def train(
     save_every: int = 0,
     rank: int = 0,
     ranks: int = 1,
+    together: Together | None = None,
 ) -> Run:
     """Train until step ``until`` (default: the plan's last), in place.
 
@@ -109,8 +133,9 @@ def train(
             parameters of the lowest validation loss are put back at the end.
         on_step: called after every step.
         save: called every ``save_every`` steps, and when the reader interrupts.
-        rank, ranks: which part of a step's micro-batches is taken; the gradients of the ranks are averaged elsewhere
-            (:mod:`finqa_lab.tune.distributed`), so a rank's loss is scaled by their number.
+        rank, ranks: which part of a step's micro-batches is taken; the gradients of the ranks are averaged elsewhere,
+            so a rank's loss is scaled by their number.
+        together: who averages them; rank and ranks are then its own, and the losses those of all ranks.
 
     Returns:
         The run; its model is in evaluation mode.
@@ -118,14 +143,17 @@ def train(
     Raises:
         CourseError: when a loss is not finite (step and samples are named), or the micro-batches of a step cannot be
             shared among the ranks.
-        KeyboardInterrupt: passed on, after ``save``.
+        KeyboardInterrupt: passed on, after ``save``; several ranks save nothing then, because they may stand at
+            different steps.
     """
+    if together is not None:
+        rank, ranks = together.rank, together.ranks
     until = plan.steps if until is None else min(until, plan.steps)
     run.model.train()
     try:
         while run.step < until and not _exhausted(run, patience):
             began = time.process_time()
-            _one_step(run, plan, batches(run.step), rank, ranks)
+            _one_step(run, plan, batches(run.step), rank, ranks, together)
             run.cpu_seconds += time.process_time() - began
             if on_step is not None:
                 on_step(run)
@@ -134,7 +162,7 @@ def train(
             if save is not None and save_every and run.step % save_every == 0:
                 save(run)
     except KeyboardInterrupt:
-        if save is not None:
+        if save is not None and ranks == 1:
             save(run)
         raise
     if patience and run.best is not None and (run.step == plan.steps or _exhausted(run, patience)):
@@ -145,31 +173,37 @@ def train(
     return run
 
 
-def _one_step(run: Run, plan: Plan, parts: Sequence[Batch], rank: int, ranks: int) -> None:
+def _one_step(run: Run, plan: Plan, parts: Sequence[Batch], rank: int, ranks: int, together: Together | None) -> None:
     if len(parts) % ranks:
         raise CourseError(
             f"step {run.step} has {len(parts)} micro-batches, which {ranks} ranks cannot share; choose a multiple"
         )
     learnt = sum(part.learnt for part in parts)
     device = next(run.model.parameters()).device
+    module = run.model if together is None else together.module(run.model)
     run.optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for part in parts[rank::ranks]:
-        loss = loss_sum(run.model, part.to(device), plan.precision) * (ranks / learnt)
-        if not math.isfinite(value := float(loss.detach())):
+    losses = [0.0] * len(parts)
+    for place in range(rank, len(parts), ranks):
+        last = place + ranks >= len(parts)
+        with nullcontext() if together is None else together.micro_batch(run.step, place, last):
+            loss = loss_sum(module, parts[place].to(device), plan.precision) * (ranks / learnt)
+            loss.backward()
+        losses[place] = float(loss.detach())
+    if together is not None:  # all ranks know all losses, so that all stop at a bad one and name it
+        losses = [loss / ranks for loss in together.total(losses)]
+    for part, value in zip(parts, losses):
+        if not math.isfinite(value):
             raise CourseError(
                 f"training diverged: the loss is {value} at step {run.step}{_named(part)}; lower the learning rate, or "
                 "look at these samples"
             )
-        loss.backward()
-        total += value
     if plan.clip:
         torch.nn.utils.clip_grad_norm_(trained(run.model).values(), plan.clip)
     set_rate(run.optimizer, plan.share(run.step))
     run.optimizer.step()
     run.step += 1
     run.tokens += sum(part.tokens.numel() for part in parts)
-    run.losses.append(total)
+    run.losses.append(sum(losses))
 
 
 def _evaluate(run: Run, loss: float, keep: bool) -> None:
