@@ -106,7 +106,7 @@ def quantize_linears(
 def keep_unpacked(model: nn.Module) -> int:
     """Switch the repacking for AVX512-BF16 off in all ``Linear4bit`` of a model, also of transformers or peft.
 
-    Evaluation is then 2 to 5 times slower on such a CPU, and exact.
+    Evaluation on such a CPU is then slower, and exact.
 
     Returns:
         How many layers there are.

@@ -1,7 +1,7 @@
 """GGUF: a model, its tokenizer and its chat template in the one file that llama.cpp reads.
 
 A GGUF file is a list of typed keys and a list of tensors (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
-The package ``gguf`` of the llama.cpp project writes the bytes; what they mean is fixed by the reader, and three things
+The package ``gguf`` of the llama.cpp project writes the bytes; what they mean is fixed by the reader, and some things
 there differ from a Hugging Face folder.
 
 **Rotation.** A Hugging Face Llama turns dimension i of a head together with i + w/2, llama.cpp 2i together with 2i + 1.
@@ -12,6 +12,8 @@ their products stay. A file without this permutation loads without an error and 
 not as a pattern. A tokenizer with a rule of its own has no name there, and is refused here.
 
 **Ends.** Without an id for the end of a text, llama.cpp takes token 11 for it in every byte-level vocabulary.
+
+**Conversations.** A file without a chat template is not refused either: llama.cpp then writes ChatML around messages.
 """
 
 import importlib

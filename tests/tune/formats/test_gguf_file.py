@@ -128,6 +128,9 @@ def test_a_folder_without_a_template_gives_a_file_without(tmp_path):
     assert chat_template(plain) is None
     keys = gguf.GGUFReader(folder_to_gguf(plain, tmp_path / "m.gguf")).fields
     assert "tokenizer.chat_template" not in keys and not keys["tokenizer.ggml.add_bos_token"].contents()
+    with serving(tmp_path / "m.gguf") as address:  # which invents one
+        rendered = post(address, "/apply-template", {"messages": [{"role": "user", "content": "a"}]})["prompt"]
+    assert "<|im_start|>user" in rendered
     (plain / "chat_template.jinja").write_text("{{ 1 }}")
     assert chat_template(plain) == "{{ 1 }}"
 
