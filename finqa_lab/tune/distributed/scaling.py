@@ -1,0 +1,102 @@
+"""Time of a distributed step: a model with three constants, fitted to what was measured here.
+
+A step of ``tokens`` positions on n ranks takes ::
+
+    seconds = a * tokens / n  +  bytes / bandwidth  +  exchanges * latency
+
+with the bytes that a rank sends and the number of exchanges from :mod:`finqa_lab.tune.distributed.volume`. It adds
+communication to computation, as if nothing overlapped. That is what gloo on a busy CPU comes close to; on GPUs both
+strategies hide part of the communication behind the backward pass, so :mod:`finqa_lab.tune.distributed.planning` gives
+both ends.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finqa_lab.errors import CourseError
+from finqa_lab.tune.distributed.volume import Volume
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A step as it was timed.
+
+    Attributes:
+        ranks: n.
+        tokens: positions of the step, over all ranks.
+        volume: of a rank.
+        seconds: wall clock.
+    """
+
+    ranks: int
+    tokens: int
+    volume: Volume
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """The constants.
+
+    Attributes:
+        token_seconds: computation for a position, a.
+        bandwidth: bytes a second that a rank sends; infinite where the fit found no cost of bytes.
+        latency: seconds an exchange takes besides.
+
+    >>> model = CostModel(token_seconds=1e-3, bandwidth=1e6, latency=1e-3)
+    >>> model.seconds(2, 100, Volume(0.0, 10_000.0, 2))
+    0.062
+    """
+
+    token_seconds: float
+    bandwidth: float
+    latency: float
+
+    def seconds(self, ranks: int, tokens: float, volume: Volume) -> float:
+        """Of a step."""
+        return tokens / ranks * self.token_seconds + self.communication(volume)
+
+    def communication(self, volume: Volume) -> float:
+        """Seconds of a step that are spent on exchanges."""
+        return volume.total / self.bandwidth + volume.exchanges * self.latency
+
+    def efficiency(self, ranks: int, tokens: float, volume: Volume) -> float:
+        """Speed on n ranks, as a share of n times the speed of one."""
+        return tokens / ranks * self.token_seconds / self.seconds(ranks, tokens, volume)
+
+    def error(self, measured: Sequence[Measurement]) -> float:
+        """Largest distance of a prediction from the measured seconds, as a share of these."""
+        return max(abs(self.seconds(m.ranks, m.tokens, m.volume) / m.seconds - 1) for m in measured)
+
+
+def fit(measured: Sequence[Measurement]) -> CostModel:
+    """The constants, none negative, with the least sum of squared relative errors.
+
+    Args:
+        measured: steps of one rank and of several, with volumes and numbers of exchanges that differ; with fewer than
+            three that are unlike, some constants come out as free of cost.
+
+    Raises:
+        CourseError: without a step of one rank and one of several.
+    """
+    if not any(m.ranks == 1 for m in measured) or all(m.ranks == 1 for m in measured):
+        raise CourseError("a cost model is fitted to steps of one rank and of several; measure both")
+    rows = np.array([[m.tokens / m.ranks, m.volume.total, m.volume.exchanges] for m in measured], dtype=float)
+    rows /= np.array([[m.seconds] for m in measured])
+    scale = rows.max(axis=0)
+    scale[scale == 0] = 1.0
+    best, found = math.inf, np.zeros(3)
+    # Three unknowns: of all choices of those that are not zero, the best whose solution is not negative.
+    for chosen in itertools.chain.from_iterable(itertools.combinations(range(3), k) for k in (1, 2, 3)):
+        columns = list(chosen)
+        solution, *_ = np.linalg.lstsq(rows[:, columns] / scale[columns], np.ones(len(rows)), rcond=None)
+        residual = float(((rows[:, columns] / scale[columns] @ solution - 1) ** 2).sum())
+        if (solution >= 0).all() and residual < best - 1e-12:
+            best, found = residual, np.zeros(3)
+            found[columns] = solution
+    a, per_byte, latency = (found / scale).tolist()
+    return CostModel(a, 1 / per_byte if per_byte else math.inf, latency)
