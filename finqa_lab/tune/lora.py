@@ -187,7 +187,7 @@ def add_adapter(model: nn.Module, config: LoRAConfig, name: str = "default", see
             parent, _, child = path.rpartition(".")
             layer = LoRALinear(layer)
             setattr(model.get_submodule(parent), child, layer)
-        layer.adapters[name] = Adapter(config, layer.base, generator)
+        layer.adapters[name] = Adapter(config, layer.base, generator).train(layer.base.training)
     set_adapter(model, name)
     return list(found)
 

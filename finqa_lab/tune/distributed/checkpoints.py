@@ -12,6 +12,9 @@ see the same folder; on several machines that is a shared file system.
 
 import json
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -49,14 +52,16 @@ def save_sharded(folder: str | Path, run: Run, ranks: Ranks, owner: dict | None 
         CourseError: when a file cannot be written.
     """
     folder = Path(folder)
-    new = folder / f"state-{run.step}"
+    current = read_json(folder / STATE_FILE, "the checkpoint's pointer")["folder"] if has_sharded(folder) else None
+    new = folder / (name if (name := f"state-{run.step}") != current else f"{name}-again")  # never the one that counts
     if ranks.first:
         shutil.rmtree(new, ignore_errors=True)  # what an interrupted save left
     ranks.wait()
     try:
         new.mkdir(parents=True, exist_ok=True)
         writer = HuggingFaceStorageWriter(str(new), save_distributed=True)
-        dcp.save(_tensors(run), storage_writer=writer, no_dist=ranks.ranks == 1)
+        with _quiet():
+            dcp.save(_tensors(run), storage_writer=writer, no_dist=ranks.ranks == 1)
     except (OSError, SafetensorError, dcp.CheckpointException) as error:
         raise CourseError(f"cannot write the checkpoint {new}: {error}; free some space") from error
     files = _digests(new, ranks)
@@ -84,18 +89,18 @@ def load_sharded(folder: str | Path, run: Run, ranks: Ranks, owner: dict | None 
         keys = {*record["owner"], *wanted}
         differs = sorted(key for key in keys if record["owner"].get(key) != wanted.get(key))
         raise CourseError(f"the checkpoint in {folder} is of another run ({', '.join(differs)} differ); use another")
-    path = folder / str(record["folder"])
+    path = folder / Path(str(record["folder"])).name
     if _digests(path, ranks) != record["files"]:
         raise CourseError(f"the checkpoint {path} is damaged: its files differ; delete {folder} and start again")
     reader = HuggingFaceStorageReader(str(path))
     stored = reader.read_metadata()
     targets = _targets(run, stored)
-    have = {f"model/{name}" for name in trained(run.model)}
-    if have != {name for name in stored.state_dict_metadata if name.startswith("model/")} or any(
-        tuple(stored.state_dict_metadata[name].size) != tuple(targets[name].shape) for name in have
-    ):
+    here = {f"model/{name}": tuple(parameter.shape) for name, parameter in trained(run.model).items()}
+    facts = stored.state_dict_metadata
+    if here != {name: tuple(fact.size) for name, fact in facts.items() if name.startswith("model/")}:
         raise CourseError(f"the checkpoint in {folder} is of other parameters; use another folder")
-    dcp.load(targets, storage_reader=reader, no_dist=ranks.ranks == 1)
+    with _quiet():
+        dcp.load(targets, storage_reader=reader, no_dist=ranks.ranks == 1)
     _put(run, targets, record)
     return run
 
@@ -108,6 +113,14 @@ def remove_sharded(folder: str | Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's warning that one process is one process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
+        yield
 
 
 def _tensors(run: Run) -> dict[str, Tensor]:
@@ -138,8 +151,6 @@ def _targets(run: Run, stored: Metadata) -> dict[str, Tensor]:
         else:
             device = None if parameter is None else parameter.device
             found[key] = torch.zeros(tuple(facts.size), dtype=facts.properties.dtype, device=device)
-    for name, parameter in parameters.items():
-        found.setdefault(f"model/{name}", torch.zeros_like(parameter))
     return found
 
 

@@ -100,9 +100,8 @@ def open_ranks(device: str = "cpu", minutes: float = 10) -> Iterator[Ranks]:
             )
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
-    backend = "nccl" if chosen.type == "cuda" else "gloo"
-    more = {"device_id": chosen} if chosen.type == "cuda" else {}
-    dist.init_process_group(f"{chosen.type}:{backend}", timeout=datetime.timedelta(minutes=minutes), **more)
+    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=datetime.timedelta(minutes=minutes))
     try:
         yield Ranks(rank, ranks, chosen)
     finally:
