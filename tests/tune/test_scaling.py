@@ -68,6 +68,7 @@ def test_sharding_sends_half_as_much_again_when_all_is_trained():
     root = sum(p.nbytes for p in (model.token_embedding.weight, model.norm.gain, model.head.weight))
     assert ddp.total == 2 * 0.75 * size and ddp.exchanges == 1
     assert fsdp.total == 0.75 * (3 * size - root) and fsdp.exchanges == 3 * CONFIG.layers + 2
+    assert fsdp_volume(model, 4, gloo=True).total == fsdp.total + 0.75 * size
     add_adapter(model, LoRAConfig(rank=2))
     assert fsdp_volume(model, 4).total > 20 * ddp_volume(model, 4).total
     assert ddp_volume(model, 1).total == fsdp_volume(model, 1).total == 0
@@ -76,21 +77,21 @@ def test_sharding_sends_half_as_much_again_when_all_is_trained():
 def test_the_fit_finds_the_constants_that_made_the_times():
     true = CostModel(2e-5, 1.5e8, 4e-4)
     made = []
-    for ranks, tokens, volume in (
+    for ranks, work, volume in (
         (1, 1000, Volume(0, 0, 0)),
         (1, 4000, Volume(0, 0, 0)),
         (2, 1000, Volume(0, 5e5, 1)),
         (2, 4000, Volume(3e6, 5e5, 15)),
         (2, 2000, Volume(1e6, 2e6, 40)),
     ):
-        made.append(Measurement(ranks, tokens, volume, true.seconds(ranks, tokens, volume)))
+        made.append(Measurement(ranks, work, volume, true.seconds(ranks, work, volume)))
     found = fit(made)
-    assert (found.token_seconds, found.bandwidth, found.latency) == pytest.approx((2e-5, 1.5e8, 4e-4), rel=1e-6)
+    assert (found.work_seconds, found.bandwidth, found.latency) == pytest.approx((2e-5, 1.5e8, 4e-4), rel=1e-6)
     assert found.error(made) < 1e-6
     assert found.efficiency(2, 4000, Volume(0, 0, 0)) == 1.0
     # a time that no communication explains does not make the link infinitely fast and the latency negative
-    slower = [*made[:2], *(Measurement(m.ranks, m.tokens, m.volume, m.seconds * 0.9) for m in made[2:])]
-    assert min(fit(slower).token_seconds, fit(slower).bandwidth, fit(slower).latency) >= 0
+    slower = [*made[:2], *(Measurement(m.ranks, m.work, m.volume, m.seconds * 0.9) for m in made[2:])]
+    assert min(fit(slower).work_seconds, fit(slower).bandwidth, fit(slower).latency) >= 0
 
 
 def test_a_fit_needs_one_rank_and_several():

@@ -88,6 +88,19 @@ class Estimate:
         return self.tokens / (self.compute_seconds + self.link_seconds), self.tokens / longer
 
 
+def training_operations(config: DecoderConfig, method: Method, rows: int, length: int, recompute: bool = False) -> int:
+    """Operations of forward and backward pass of ``rows`` texts of ``length`` tokens.
+
+    A forward pass, twice that for the backward pass, once where the matrices are frozen (their own gradient is not
+    computed), and a forward pass more with recomputation. The adapter's thin products are left out.
+
+    >>> config = DecoderConfig.llama(512, 64, 2, 8, 192, 1024)
+    >>> training_operations(config, "full", 1, 64) / training_operations(config, "lora", 1, 64)
+    1.5
+    """
+    return pass_cost(config, new=length, batch=rows).operations * ((3 if method == "full" else 2) + recompute)
+
+
 def estimate(
     config: DecoderConfig,
     method: Method,
@@ -106,9 +119,7 @@ def estimate(
     """A step of a model in Llama's layout.
 
     Trained numbers are float32 with two moments, 16 bytes each; a frozen base is bfloat16 (``lora``) or NF4
-    (``qlora``). Parameters are gathered in 16 bits where they are floats, codes as they are. Operations for a token: a
-    forward pass, twice that for the backward pass, once where weights are frozen (no gradient of the matrices), and a
-    forward pass more with recomputation.
+    (``qlora``). Parameters are gathered in 16 bits where they are floats, codes as they are.
 
     Args:
         config: of the decoder.
@@ -153,15 +164,14 @@ def estimate(
         gathered = 0.0
     positions = rows * length
     activations = config.layers * positions * config.width * 2 + 2 * positions * config.vocabulary * 4
-    forward = pass_cost(config, new=length, batch=rows).operations * micro_batches
-    passes_done = (3 if method == "full" else 2) + recompute
+    operations = micro_batches * training_operations(config, method, rows, length, recompute)
     return Estimate(
         floor=floor,
         gathered=gathered,
         activations=activations if recompute else 0.0,
         fits=floor + gathered + (activations if recompute else 0.0) <= hardware.memory,
         volume=volume,
-        compute_seconds=forward * passes_done / (utilisation * hardware.operations),
+        compute_seconds=operations / (utilisation * hardware.operations),
         link_seconds=volume.total / (link_share * hardware.link),
         tokens=positions * micro_batches * ranks,
     )

@@ -1,13 +1,13 @@
 """Time of a distributed step: a model with three constants, fitted to what was measured here.
 
-A step of ``tokens`` positions on n ranks takes ::
+A step of some ``work`` on n ranks takes ::
 
-    seconds = a * tokens / n  +  bytes / bandwidth  +  exchanges * latency
+    seconds = a * work / n  +  bytes / bandwidth  +  exchanges * latency
 
-with the bytes that a rank sends and the number of exchanges from :mod:`finqa_lab.tune.distributed.volume`. It adds
-communication to computation, as if nothing overlapped. That is what gloo on a busy CPU comes close to; on GPUs both
-strategies hide part of the communication behind the backward pass, so :mod:`finqa_lab.tune.distributed.planning` gives
-both ends.
+with the work in tokens, or in operations where several methods are compared, and the bytes that a rank sends and the
+number of exchanges from :mod:`finqa_lab.tune.distributed.volume`. It adds communication to computation, as if nothing
+overlapped. That is what gloo on a busy CPU comes close to; on GPUs both strategies hide part of the communication
+behind the backward pass, so :mod:`finqa_lab.tune.distributed.planning` gives both ends.
 """
 
 import itertools
@@ -27,13 +27,13 @@ class Measurement:
 
     Attributes:
         ranks: n.
-        tokens: positions of the step, over all ranks.
+        work: of the step, over all ranks: tokens, or operations.
         volume: of a rank.
         seconds: wall clock.
     """
 
     ranks: int
-    tokens: int
+    work: float
     volume: Volume
     seconds: float
 
@@ -43,34 +43,34 @@ class CostModel:
     """The constants.
 
     Attributes:
-        token_seconds: computation for a position, a.
+        work_seconds: computation for a unit of work, a.
         bandwidth: bytes a second that a rank sends; infinite where the fit found no cost of bytes.
         latency: seconds an exchange takes besides.
 
-    >>> model = CostModel(token_seconds=1e-3, bandwidth=1e6, latency=1e-3)
+    >>> model = CostModel(work_seconds=1e-3, bandwidth=1e6, latency=1e-3)
     >>> model.seconds(2, 100, Volume(0.0, 10_000.0, 2))
     0.062
     """
 
-    token_seconds: float
+    work_seconds: float
     bandwidth: float
     latency: float
 
-    def seconds(self, ranks: int, tokens: float, volume: Volume) -> float:
+    def seconds(self, ranks: int, work: float, volume: Volume) -> float:
         """Of a step."""
-        return tokens / ranks * self.token_seconds + self.communication(volume)
+        return work / ranks * self.work_seconds + self.communication(volume)
 
     def communication(self, volume: Volume) -> float:
         """Seconds of a step that are spent on exchanges."""
         return volume.total / self.bandwidth + volume.exchanges * self.latency
 
-    def efficiency(self, ranks: int, tokens: float, volume: Volume) -> float:
+    def efficiency(self, ranks: int, work: float, volume: Volume) -> float:
         """Speed on n ranks, as a share of n times the speed of one."""
-        return tokens / ranks * self.token_seconds / self.seconds(ranks, tokens, volume)
+        return work / ranks * self.work_seconds / self.seconds(ranks, work, volume)
 
     def error(self, measured: Sequence[Measurement]) -> float:
         """Largest distance of a prediction from the measured seconds, as a share of these."""
-        return max(abs(self.seconds(m.ranks, m.tokens, m.volume) / m.seconds - 1) for m in measured)
+        return max(abs(self.seconds(m.ranks, m.work, m.volume) / m.seconds - 1) for m in measured)
 
 
 def fit(measured: Sequence[Measurement]) -> CostModel:
@@ -85,7 +85,7 @@ def fit(measured: Sequence[Measurement]) -> CostModel:
     """
     if not any(m.ranks == 1 for m in measured) or all(m.ranks == 1 for m in measured):
         raise CourseError("a cost model is fitted to steps of one rank and of several; measure both")
-    rows = np.array([[m.tokens / m.ranks, m.volume.total, m.volume.exchanges] for m in measured], dtype=float)
+    rows = np.array([[m.work / m.ranks, m.volume.total, m.volume.exchanges] for m in measured], dtype=float)
     rows /= np.array([[m.seconds] for m in measured])
     scale = rows.max(axis=0)
     scale[scale == 0] = 1.0

@@ -15,6 +15,9 @@ DDP all-reduces the gradients of trained parameters. FSDP2 gathers every paramet
 forward and once for the backward pass (what is left as the root only once: it stays gathered in between), and
 reduce-scatters the gradients. That is half as much again as DDP when all is trained (ZeRO, arXiv:1910.02054, section
 7), and far more with LoRA, where DDP sends the adapter only.
+
+gloo, as measured with torch 2.13, sends twice as much for a reduce-scatter, which is what an all-reduce of the whole
+tensor costs (``benchmarks/distributed.py`` reads the operating system's counter).
 """
 
 from collections import Counter
@@ -79,7 +82,9 @@ def ddp_volume(model: nn.Module, ranks: int, bucket: int = 25 * 2**20) -> Volume
     return Volume(0.0, all_reduce_bytes(size, ranks), -(-size // bucket))
 
 
-def fsdp_volume(model: Decoder, ranks: int, micro_batches: int = 1, element_bytes: int | None = None) -> Volume:
+def fsdp_volume(
+    model: Decoder, ranks: int, micro_batches: int = 1, element_bytes: int | None = None, gloo: bool = False
+) -> Volume:
     """Of FSDP2 as :func:`finqa_lab.tune.distributed.strategies.shard` sets it up.
 
     Args:
@@ -87,6 +92,7 @@ def fsdp_volume(model: Decoder, ranks: int, micro_batches: int = 1, element_byte
         ranks: of the training.
         micro_batches: of a rank in a step.
         element_bytes: of a gathered number, where it is another than the stored (``gather`` of the strategy).
+        gloo: count a reduce-scatter as the all-reduce that gloo makes of it.
     """
     blocks = [list(block.parameters()) for block in model.blocks]
     inside = {id(parameter) for block in blocks for parameter in block}
@@ -98,7 +104,8 @@ def fsdp_volume(model: Decoder, ranks: int, micro_batches: int = 1, element_byte
         trained = [p for p in parameters if p.requires_grad]
         reduced += sum(_padded(p, ranks) for p in trained)
         exchanges += passes * micro_batches * bool(parameters) + bool(trained)
-    return Volume(gather_bytes(gathered, ranks), gather_bytes(reduced, ranks), exchanges)
+    summed = all_reduce_bytes(reduced, ranks) if gloo else gather_bytes(reduced, ranks)
+    return Volume(gather_bytes(gathered, ranks), summed, exchanges)
 
 
 def _padded(parameter: Tensor, ranks: int, element_bytes: int | None = None) -> int:

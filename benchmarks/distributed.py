@@ -1,0 +1,217 @@
+"""Distributed training, measured on this machine: speed on one and two ranks, bytes, memory kept, a fitted cost model.
+
+    OMP_NUM_THREADS=1 python benchmarks/distributed.py [--steps 5] [--out benchmarks/results/distributed.json]
+    python benchmarks/distributed.py --device cuda     # two GPUs; the loopback counter then says nothing
+
+Random weights in the shape of finqa-tiny: speed does not depend on their values. Each rank computes with one thread.
+A step is two micro-batches, one a rank where there are two; its seconds are the least of ``--steps`` steps behind a
+first one that is not counted (others may use the machine; the median is in the JSON). Bytes of a rank are predicted
+from the shapes, counted where torch hands tensors to the process group, and read from the loopback interface, over
+which gloo sends (all traffic of the machine is in it; *by gloo* is the prediction with its way of summing). The cost
+model is fitted to the shorter steps and asked for the longer ones. About two minutes on two cores.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from finqa_lab.course.report import hardware
+from finqa_lab.files import REPOSITORY, write_atomic
+from finqa_lab.nn.config import DecoderConfig
+from finqa_lab.nn.transformer import Decoder
+from finqa_lab.tune.batches import windows
+from finqa_lab.tune.distributed.gather import held
+from finqa_lab.tune.distributed.planning import table, training_operations
+from finqa_lab.tune.distributed.ranks import Ranks, open_ranks
+from finqa_lab.tune.distributed.scaling import Measurement, fit
+from finqa_lab.tune.distributed.strategies import Group
+from finqa_lab.tune.distributed.volume import CountExchanges, Volume, ddp_volume, fsdp_volume
+from finqa_lab.tune.lora import LoRAConfig, add_adapter
+from finqa_lab.tune.memory import kept_bytes
+from finqa_lab.tune.plan import Plan
+from finqa_lab.tune.recompute import recomputed_blocks
+from finqa_lab.tune.training import start_run, train
+
+CONFIG = DecoderConfig.llama(2048, 256, 6, 4, 704, 1024, kv_heads=2, tied=True)
+LENGTH = 128
+ROWS = (2, 6)
+"""Windows of a micro-batch: the shorter step, to which the cost model is fitted, and the longer one."""
+
+
+def make(method: str) -> Decoder:
+    """A model with random weights, all or an adapter of rank 8 to be trained."""
+    model = Decoder(CONFIG)
+    if method == "lora":
+        add_adapter(model, LoRAConfig(rank=8))
+    return model
+
+
+def loopback() -> int:
+    """Bytes sent over the loopback interface since the machine started, 0 where there is no such counter."""
+    try:
+        lines = Path("/proc/net/dev").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split(":")[1].split()[8]) for line in lines if line.strip().startswith("lo:")), 0)
+
+
+def measure(ranks: Ranks, strategy: str, method: str, rows: int, steps: int) -> dict:
+    """Median seconds of a step, and its bytes."""
+    model = make(method).to(ranks.device)
+    if ranks.ranks == 1:
+        predicted = by_gloo = Volume(0.0, 0.0, 0)
+    elif strategy == "ddp":
+        predicted = by_gloo = ddp_volume(model, ranks.ranks)
+    else:
+        predicted, by_gloo = (fsdp_volume(model, ranks.ranks, gloo=gloo) for gloo in (False, True))
+    group = Group(ranks, model, strategy)
+    plan = Plan(steps=steps + 2, lr=1e-4)
+    run = start_run(model, plan)
+    stream = torch.randint(0, CONFIG.vocabulary, (20_000,), generator=torch.Generator().manual_seed(0))
+    batches = windows(stream, LENGTH, rows, micro_batches=2)
+    train(run, plan, batches, until=1, together=group)
+    ranks.wait()
+    seconds, sent = [], []
+    for step in range(2, steps + 2):
+        before, began = loopback(), time.perf_counter()
+        train(run, plan, batches, until=step, together=group)
+        ranks.wait()
+        seconds.append(time.perf_counter() - began)
+        sent.append((loopback() - before) / ranks.ranks)
+    counter = CountExchanges(smallest=1024)
+    with counter:
+        train(run, plan, batches, together=group)
+    tokens = 2 * rows * LENGTH
+    return {
+        "ranks": ranks.ranks,
+        "strategy": strategy if ranks.ranks > 1 else "one process",
+        "method": method,
+        "tokens": tokens,
+        "operations": 2 * training_operations(CONFIG, method, rows, LENGTH),
+        "seconds": round(min(seconds), 4),
+        "median_seconds": round(statistics.median(seconds), 4),
+        "tokens_a_second": round(tokens / min(seconds), 1),
+        "numbers_held_by_rank_0": held(model),
+        "predicted_bytes": predicted.total,
+        "predicted_bytes_by_gloo": by_gloo.total,
+        "predicted_exchanges": predicted.exchanges,
+        "counted_bytes": counter.counts.sent(ranks.ranks),
+        "counted_exchanges": sum(counter.counts.calls.values()),
+        "loopback_bytes": round(statistics.median(sent)),
+    }
+
+
+def all_cases(ranks: Ranks, steps: int) -> list[dict]:
+    """Every strategy and method in both lengths."""
+    strategies = ("ddp", "fsdp") if ranks.ranks > 1 else ("ddp",)
+    return [
+        measure(ranks, strategy, method, rows, steps)
+        for rows in ROWS
+        for method in ("lora", "full")
+        for strategy in strategies
+    ]
+
+
+def volume_of(row: dict) -> Volume:
+    """The bytes of a measured step, as the cost model reads them."""
+    return Volume(row["predicted_bytes_by_gloo"], 0.0, row["predicted_exchanges"])
+
+
+def cost_model(rows: list[dict]) -> dict:
+    """Constants fitted to the shorter steps, and what they say of the longer."""
+    found = [Measurement(row["ranks"], row["operations"], volume_of(row), row["seconds"]) for row in rows]
+    least = min(row["tokens"] for row in rows)
+    shorter = [one for row, one in zip(rows, found) if row["tokens"] == least]
+    fitted = fit(shorter)
+    for row, one in zip(rows, found):
+        row["model_seconds"] = round(fitted.seconds(one.ranks, one.work, one.volume), 4)
+    return {
+        "operations_a_second_of_a_rank": round(1 / fitted.work_seconds),
+        "bytes_a_second": round(fitted.bandwidth) if fitted.bandwidth != float("inf") else None,
+        "latency_seconds": fitted.latency,
+        "largest_error_where_fitted": round(fitted.error(shorter), 3),
+        "largest_error_where_asked": round(fitted.error([one for one in found if one not in shorter]), 3),
+    }
+
+
+def memory_kept() -> list[dict]:
+    """Bytes that a forward pass of 4 x 256 tokens keeps, with and without recomputation, in 32 and 16 bits."""
+    tokens, rows = torch.zeros(4, 256, dtype=torch.int64), []
+    for method in ("lora", "full"):
+        model = make(method).train()
+        for recompute in (False, True):
+            for bits in (32, 16):
+                with recomputed_blocks(model, recompute), torch.autocast("cpu", torch.bfloat16, enabled=bits == 16):
+                    rows.append({"method": method, "recompute": recompute, "bits": bits,
+                                 "kept_mb": round(kept_bytes(model, tokens) / 1e6, 2)})  # fmt: skip
+    return rows
+
+
+def two_ranks(arguments) -> list[dict]:
+    """The same file under torchrun; what its rank 0 measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "measured.json"
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", __file__]
+        command += ["--worker", str(path), "--steps", str(arguments.steps), "--device", arguments.device]
+        subprocess.run(command, check=True, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+        return json.loads(path.read_text())
+
+
+def main() -> None:
+    """Measure, print, and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    if arguments.worker:
+        with open_ranks(arguments.device) as ranks:
+            rows = all_cases(ranks, arguments.steps)
+        if ranks.first:
+            arguments.worker.write_text(json.dumps(rows))
+        return
+    report = {"benchmark": "distributed", "date": time.strftime("%Y-%m-%d"), "hardware": hardware()}
+    report |= {"device": arguments.device, "threads_a_rank": 1, "steps": arguments.steps}
+    report["load_average_before"] = round(os.getloadavg()[0], 2)
+    idle, began = loopback(), time.perf_counter()
+    rows = all_cases(Ranks(device=torch.device(arguments.device)), arguments.steps)
+    report["loopback_bytes_a_second_without_us"] = round((loopback() - idle) / (time.perf_counter() - began))
+    rows += two_ranks(arguments)
+    report["parameters"] = {method: sum(p.numel() for p in make(method).parameters()) for method in ("lora", "full")}
+    report["cost_model"] = cost_model(rows)
+    report["rows"] = rows
+    report["kept"] = memory_kept()
+    report["plans"] = table()
+    print(f"{'ranks':>5} {'strategy':>11} {'method':>6} {'tokens':>6} {'tokens/s':>9} {'seconds':>8} {'model':>7} "
+          f"{'predicted':>11} {'counted':>11} {'by gloo':>11} {'loopback':>11}")  # fmt: skip
+    for row in rows:
+        print(
+            f"{row['ranks']:>5} {row['strategy']:>11} {row['method']:>6} {row['tokens']:>6} "
+            f"{row['tokens_a_second']:>9.1f} {row['seconds']:>8.3f} {row['model_seconds']:>7.3f} "
+            f"{row['predicted_bytes']:>11,.0f} {row['counted_bytes']:>11,.0f} "
+            f"{row['predicted_bytes_by_gloo']:>11,.0f} {row['loopback_bytes']:>11,}"
+        )
+    for row in report["kept"]:
+        how = "recomputed" if row["recompute"] else "kept"
+        print(f"{row['method']:>5}, {row['bits']} bits, blocks {how}: {row['kept_mb']} MB")
+    print(f"cost model: {report['cost_model']}")
+    for row in report["plans"]:
+        print(f"estimate: {row}")
+    if arguments.out:
+        write_atomic(arguments.out, json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
