@@ -22,6 +22,7 @@ def run_scenarios(ranks: Ranks, folder: Path) -> None:
         "fsdp lora": ("fsdp", "lora", {}),
         "ddp full": ("ddp", "full", {}),
         "fsdp full": ("fsdp", "full", {"save": folder / "from-two", "validate": True}),
+        "ddp qlora": ("ddp", "qlora", {}),
         "fsdp qlora": ("fsdp", "qlora", {}),
         "ddp dropout": ("ddp", "lora", {"dropout": 0.3}),
         "fsdp dropout": ("fsdp", "lora", {"dropout": 0.3}),

@@ -60,9 +60,9 @@ def two(alone, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, reference",
-    [("ddp lora", "lora"), ("fsdp lora", "lora"), ("ddp full", "full"), ("fsdp full", "full"), ("fsdp qlora", "qlora"),
-     ("ddp dropout", "dropout"), ("fsdp dropout", "dropout"), ("fsdp recompute", "full"), ("fsdp rank 1", "rank 1"),
-     ("fsdp resumed", "full"), ("ddp resumed", "full")],
+    [("ddp lora", "lora"), ("fsdp lora", "lora"), ("ddp full", "full"), ("fsdp full", "full"),
+     ("ddp qlora", "qlora"), ("fsdp qlora", "qlora"), ("ddp dropout", "dropout"), ("fsdp dropout", "dropout"),
+     ("fsdp recompute", "full"), ("fsdp rank 1", "rank 1"), ("fsdp resumed", "full"), ("ddp resumed", "full")],
 )  # fmt: skip
 def test_two_ranks_have_the_losses_and_weights_of_one(name, reference, alone, two, folder):
     expected = alone[reference]
