@@ -78,6 +78,9 @@ def fine_tune(
     facts_file = Path(settings.out) / FACTS_FILE
     if (done := _finished(facts_file, owner)) is not None:
         return done
+    target = Path(settings.out) / MODEL
+    if config is None and not has_sharded(settings.state_folder) and target.exists():
+        raise CourseError(f"{target} exists and is not of this job; choose another folder before hours are spent")
     if settings.strategy == "ddp" or ranks.ranks == 1 or settings.method == "qlora":
         model.to(ranks.device)  # sharding moves a block at a time, so that the whole need not fit a device
     group = Group(ranks, model, settings.strategy, seed=settings.seed)
@@ -179,11 +182,11 @@ def write_result(settings: Settings, run: Run, ranks: Ranks, config: LoRAConfig 
     if ranks.first:
         loaded, template, _ = load_base(settings)
         model = put(loaded.model, tensors)
-        if config is None:
+        if config is not None:
+            save_adapter(folder, model, config)
+        elif not folder.exists():  # else this job was stopped right behind writing it
             dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.save_dtype]
             save_pretrained(folder, model, loaded.tokenizer, loaded.eos, dtype=dtype, chat_template=template.source)
-        else:
-            save_adapter(folder, model, config)
     ranks.wait()
     return folder
 

@@ -79,6 +79,11 @@ def test_a_full_training_writes_a_model_folder(base, data, tmp_path):
     assert loaded.tokenizer.to_str() == original.tokenizer.to_str() and loaded.eos == original.eos
     assert facts["parameters"]["trained"] == original.model.parameter_count()
     assert not torch.equal(loaded.model.token_embedding.weight, original.model.token_embedding.weight)
+    (tmp_path / "other/model").mkdir(parents=True)
+    with pytest.raises(CourseError, match="exists and is not of this job"):
+        fine_tune(
+            settings(base, data, tmp_path / "other", method="full"), ONE, on_step=lambda run: pytest.fail("too late")
+        )
     # and goes on as the base of another job
     assert fine_tune(settings(tmp_path / "model", data, tmp_path / "next", steps=1), ONE)["finished"]
 

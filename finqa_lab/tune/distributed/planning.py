@@ -1,9 +1,10 @@
 """What a 7B run would need on rented GPUs: memory of a rank, bytes, seconds. **Estimates**: none of it was measured.
 
 The arithmetic is that of :mod:`finqa_lab.tune.memory`, :mod:`finqa_lab.nn.cost` and
-:mod:`finqa_lab.tune.distributed.volume`; the peaks are the makers' figures. Two shares are assumed: of the peak
-operations that training reaches (A. Grattafiori et al., "The Llama 3 Herd of Models", 2024, arXiv:2407.21783, table 4,
-report 38 to 43% on H100s), and of the link that exchanges reach.
+:mod:`finqa_lab.tune.distributed.volume`, the time that of :mod:`finqa_lab.tune.distributed.scaling` with constants from
+the makers' figures. Assumed are the share of the peak operations that training reaches (A. Grattafiori et al., "The
+Llama 3 Herd of Models", 2024, arXiv:2407.21783, table 4, report 38 to 43% on H100s), the share of the link that
+exchanges reach, and 20 microseconds that an exchange takes besides.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from finqa_lab.nn.cache.memory import parameter_count
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.cost import layer_weights, pass_cost
 from finqa_lab.tune import memory
+from finqa_lab.tune.distributed.scaling import CostModel
 from finqa_lab.tune.distributed.volume import Volume, all_reduce_bytes, gather_bytes
 
 Method = Literal["full", "lora", "qlora"]
 GB = memory.GB
+LATENCY = 20e-6
+"""Seconds of an exchange besides its bytes; assumed."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Estimate:
         fits: whether their sum is within the memory of the GPU.
         volume: of a rank in a step.
         compute_seconds: of a step at the assumed share of the peak.
-        link_seconds: of its exchanges at the assumed share of the link.
+        link_seconds: of its exchanges.
         tokens: of a step, over all ranks.
         basis: what the figures are.
     """
@@ -164,6 +168,7 @@ def estimate(
         gathered = 0.0
     positions = rows * length
     activations = config.layers * positions * config.width * 2 + 2 * positions * config.vocabulary * 4
+    model = CostModel(1 / (utilisation * hardware.operations), link_share * hardware.link, LATENCY)
     operations = micro_batches * training_operations(config, method, rows, length, recompute)
     return Estimate(
         floor=floor,
@@ -171,8 +176,8 @@ def estimate(
         activations=activations if recompute else 0.0,
         fits=floor + gathered + (activations if recompute else 0.0) <= hardware.memory,
         volume=volume,
-        compute_seconds=operations / (utilisation * hardware.operations),
-        link_seconds=volume.total / (link_share * hardware.link),
+        compute_seconds=operations * model.work_seconds,
+        link_seconds=model.communication(volume),
         tokens=positions * micro_batches * ranks,
     )
 
