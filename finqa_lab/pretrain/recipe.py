@@ -74,7 +74,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(1600)),
-        Recipe("probe", 64, 2, 2, 1, 192, _plan(20), context=256, vocabulary=512, length=96, rows=4,
+        Recipe("probe", 64, 2, 2, 1, 192, _plan(20), context=1024, vocabulary=512, length=96, rows=4,
                tokenizer_characters=60_000),
     )
 }  # fmt: skip
