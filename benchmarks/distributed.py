@@ -15,8 +15,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,11 +22,13 @@ from pathlib import Path
 import torch
 
 from finqa_lab.course.report import hardware
-from finqa_lab.files import REPOSITORY, write_atomic
+from finqa_lab.errors import CourseError
+from finqa_lab.files import write_atomic
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.transformer import Decoder
 from finqa_lab.tune.batches import windows
 from finqa_lab.tune.distributed.gather import held
+from finqa_lab.tune.distributed.launch import launch
 from finqa_lab.tune.distributed.planning import table, training_operations
 from finqa_lab.tune.distributed.ranks import Ranks, open_ranks
 from finqa_lab.tune.distributed.scaling import Measurement, fit
@@ -159,9 +159,10 @@ def two_ranks(arguments) -> list[dict]:
     """The same file under torchrun; what its rank 0 measured."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "measured.json"
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", __file__]
-        command += ["--worker", str(path), "--steps", str(arguments.steps), "--device", arguments.device]
-        subprocess.run(command, check=True, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+        worker = [__file__, "--worker", str(path), "--steps", str(arguments.steps), "--device", arguments.device]
+        outcome = launch(worker, ranks=2)
+        if outcome.code:
+            raise CourseError(f"the two ranks failed:\n{outcome.output}")
         return json.loads(path.read_text())
 
 

@@ -1,9 +1,6 @@
 """Two ranks against one: losses, shards, checkpoints at another number of ranks, bytes. One start of torchrun."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from finqa_lab.errors import CourseError
-from finqa_lab.files import REPOSITORY
 from finqa_lab.tune.distributed import checkpoints
 from finqa_lab.tune.distributed.checkpoints import has_sharded, load_sharded, remove_sharded, save_sharded
+from finqa_lab.tune.distributed.launch import launch
 from finqa_lab.tune.distributed.ranks import Ranks, open_ranks
 from finqa_lab.tune.distributed.strategies import Group
 from finqa_lab.tune.training import start_run, train
@@ -21,16 +18,7 @@ from tests.tune import distributed_scenarios as scenarios
 from tests.tune.distributed_scenarios import OWNER, PLAN, batches, make, run_it
 
 pytest.importorskip("bitsandbytes")
-ONE = Ranks()
-
-
-def torchrun(*arguments: str | Path, ok: bool = True) -> str:
-    """Start a script on two ranks; its output."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
-    assert (done.returncode == 0) is ok, done.stdout + done.stderr
-    return done.stdout + done.stderr
+ONE, WORKER = Ranks(), Path(__file__).with_name("distributed_worker.py")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +41,8 @@ def alone(folder):
 @pytest.fixture(scope="module")
 def two(alone, folder):
     """What both ranks found, rank 0 first."""
-    torchrun("tests/tune/distributed_worker.py", "scenarios", folder)
+    outcome = launch([str(WORKER), "scenarios", str(folder)])
+    assert outcome.code == 0 and not outcome.failed, outcome.output
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,14 +14,14 @@ from finqa_lab.files import read_json
 from finqa_lab.nn.hub import load_pretrained
 from finqa_lab.tune.adapters import load_adapter
 from finqa_lab.tune.conversations import read_conversations
+from finqa_lab.tune.distributed.launch import launch
 from finqa_lab.tune.distributed.ranks import Ranks
 from finqa_lab.tune.job import fine_tune
 from finqa_lab.tune.lora import ATTENTION, MLP
 from finqa_lab.tune.settings import ALL_TARGETS, Settings, settings_from
 from tests.tune.small_model import make_base, make_conversations
-from tests.tune.test_distributed import torchrun
 
-ONE = Ranks()
+ONE, WORKER = Ranks(), Path(__file__).with_name("distributed_worker.py")
 
 
 @pytest.fixture(scope="module")
@@ -248,12 +249,12 @@ def test_a_job_whose_rank_is_killed_goes_on_with_the_same_command(base, data, tm
     given = settings(base, data, tmp_path / "killed", strategy="fsdp", method="lora", dropout=0.1)
     config = tmp_path / "job.json"
     config.write_text(json.dumps(given.describe()))
-    output = torchrun("tests/tune/distributed_worker.py", "die", config, "3", ok=False)
-    assert "SIGKILL" in output or "exitcode  : -9" in output
+    outcome = launch([str(WORKER), "die", str(config), "3"])
+    assert outcome.code != 0 and outcome.failed[1] == -9, outcome.output
     assert read_json(tmp_path / "killed/work/state.json")["step"] == 2, "the last checkpoint"
     assert not (tmp_path / "killed/training.json").exists()
-    output = torchrun("-m", "finqa_lab.cli", "train", "--config", config)
-    assert output.count("6 steps") == 1, "one rank speaks"
+    outcome = launch(["-m", "finqa_lab.cli", "train", "--config", str(config)])
+    assert outcome.code == 0 and outcome.output.count("6 steps") == 1, "one rank speaks"
     found = read_json(tmp_path / "killed/training.json")
     alone = fine_tune(settings(base, data, tmp_path / "alone", dropout=0.1), ONE)
     assert found["ranks"] == 2 and found["losses"] == pytest.approx(alone["losses"], abs=1e-5)
