@@ -117,6 +117,19 @@ def test_a_stopped_job_goes_on_and_a_finished_one_stays(base, data, tmp_path):
     assert fine_tune(part, ONE, on_step=lambda run: pytest.fail("it was finished"))["losses"] == whole["losses"]
 
 
+def test_an_interrupted_job_is_saved_where_it_was(base, data, tmp_path):
+    whole = fine_tune(settings(base, data, tmp_path / "whole"), ONE)
+
+    def interrupt(run) -> None:
+        if run.step == 3:  # between two checkpoints
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(settings(base, data, tmp_path / "part"), ONE, on_step=interrupt)
+    assert read_json(tmp_path / "part/work/state.json")["step"] == 3
+    assert fine_tune(settings(base, data, tmp_path / "part"), ONE)["losses"] == whole["losses"]
+
+
 def test_early_stopping_puts_the_best_weights_into_the_adapter(base, data, tmp_path):
     given = settings(
         base, data, tmp_path, steps=30, lr=0.5, validation=str(data), evaluate_every=1, patience=2, schedule="constant"
