@@ -113,9 +113,39 @@ def quantize(weights: Tensor, table: str = "nf4", block: int = 64, double: bool 
         codes = _packed(codes)
     if not double:
         return Quantized(codes, scales, weights.shape, block, table)
+    return Quantized(codes, quantize_scales(scales), weights.shape, block, table)
+
+
+def quantize_scales(scales: Tensor) -> Scales:
+    """Double quantization: the mean taken off, 256 to a block, codes in the table ``dynamic8``.
+
+    The table has 1 and no -1, so the scale farthest below the mean is not exact:
+
+    >>> kept = quantize_scales(torch.tensor([1.0, 2.0, 3.0]))
+    >>> kept.mean, kept.scales, kept.values()
+    (tensor(2.), tensor([1.]), tensor([1.0070, 2.0000, 3.0000]))
+
+    Args:
+        scales: (N,) float32.
+    """
     mean = scales.mean()
-    inner, outer = _quantize_scales(scales - mean)
-    return Quantized(codes, Scales(inner, outer, mean), weights.shape, block, table)
+    flat = scales - mean
+    blocks = torch.nn.functional.pad(flat, (0, -len(flat) % SCALE_BLOCK)).reshape(-1, SCALE_BLOCK)
+    outer = blocks.abs().amax(dim=1)
+    scaled = (blocks * (1 / outer.clamp(min=SMALLEST))[:, None]).clamp(-1, 1).reshape(-1)[: len(flat)]
+    return Scales(_positions(on_grid(scaled), codebook("dynamic8")), outer, mean)
+
+
+def on_grid(scaled: Tensor) -> Tensor:
+    """Values in [-1, 1] on the grid of :data:`PLACES` steps, which moves them by at most 1 / 65535.
+
+    A value that lies that near to the middle of two entries may get the farther one, about one in 700. This is a
+    property of bitsandbytes' CPU code, taken over so that codes can be compared bit for bit.
+
+    >>> on_grid(torch.tensor([-1.0, 1.0, 0.5])).tolist()
+    [-1.0, 1.0, 0.49999237060546875]
+    """
+    return torch.floor((scaled + 1) * (PLACES / 2) + 0.5) / (PLACES / 2) - 1
 
 
 def _nearest(flat: Tensor, entries: Tensor, block: int) -> tuple[Tensor, Tensor]:
@@ -128,19 +158,6 @@ def _nearest(flat: Tensor, entries: Tensor, block: int) -> tuple[Tensor, Tensor]
         scales = torch.cat([scales, last[None]])
         scaled = torch.cat([scaled, (flat[whole:] / last).clamp(-1, 1)])
     return _positions(scaled, entries), scales
-
-
-def _quantize_scales(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes in the 8-bit table, by way of the grid of :data:`PLACES`: it moves a value by at most 2 / 65535 / 2.
-
-    A value that lies that near to the middle of two entries may get the farther one, about one in 700. This is a
-    property of that library's CPU code, taken over so that codes can be compared bit for bit.
-    """
-    blocks = torch.nn.functional.pad(flat, (0, -len(flat) % SCALE_BLOCK)).reshape(-1, SCALE_BLOCK)
-    scales = blocks.abs().amax(dim=1)
-    scaled = (blocks * (1 / scales.clamp(min=SMALLEST))[:, None]).clamp(-1, 1).reshape(-1)[: len(flat)]
-    on_grid = torch.floor((scaled + 1) * (PLACES / 2) + 0.5) / (PLACES / 2) - 1
-    return _positions(on_grid, codebook("dynamic8")), scales
 
 
 def _positions(scaled: Tensor, entries: Tensor) -> Tensor:

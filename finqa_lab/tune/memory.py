@@ -14,7 +14,9 @@ from finqa_lab.errors import CourseError
 from finqa_lab.nn.cache.memory import parameter_count
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.cost import layer_weights
+from finqa_lab.nn.transformer import Decoder
 from finqa_lab.tune.linear4bit import stored
+from finqa_lab.tune.lora import LoRAConfig, add_adapter
 
 GB = 10**9
 NF4_BITS, NF4_DOUBLE_BITS = 4 + 32 / 64, 4 + 8 / 64 + 32 / (64 * 256)
@@ -116,21 +118,44 @@ def measured(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -
     return Floor(*(sum(tensor.nbytes for tensor in part) for part in (others, adapter, gradients, moments)))
 
 
+def shell(config: DecoderConfig, rank: int = 0, dtype: torch.dtype = torch.bfloat16) -> Decoder:
+    """A decoder in training mode on the device ``meta``: shapes without memory, to count what a pass would keep.
+
+    >>> model = shell(LLAMA_7B, rank=16)
+    >>> model.blocks[0].mlp.up.weight.shape, model.blocks[0].mlp.up.weight.device
+    (torch.Size([11008, 4096]), device(type='meta'))
+
+    Args:
+        config: its shape.
+        rank: of an adapter on all seven matrices of every layer, float32 as in training; 0 for none.
+        dtype: of the weights.
+    """
+    with torch.device("meta"):
+        model = Decoder(config).to(dtype)
+    if rank:
+        add_adapter(model, LoRAConfig(rank=rank, alpha=2 * rank))
+    return model.train()
+
+
 def kept_bytes(model: nn.Module, tokens: Tensor) -> int:
     """Bytes that a forward pass keeps for the backward pass, parameters left out, each stretch of memory once.
 
+    On a :func:`shell` attention is computed step by step, and the (length, length) matrices of its heads are kept;
+    the fused kernels of a CPU or GPU keep none of them.
+
     Args:
         model: in the mode in which it trains.
-        tokens: int64 (batch, length).
+        tokens: int64 (batch, length), on the device of the model.
     """
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    # Not its address: tensors without memory have none.
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, int] = {}
-    alive = []  # or the memory is given back and its address used again
+    alive = []  # or the storage is given back and its number used again
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage.nbytes()
             alive.append(tensor)
         return tensor
 

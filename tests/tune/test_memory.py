@@ -63,3 +63,17 @@ def test_a_frozen_base_keeps_less():
     full, adapted = Decoder(CONFIG), Decoder(CONFIG)
     add_adapter(adapted, LoRAConfig(rank=2, targets=("query",)))
     assert memory.kept_bytes(adapted, TOKENS) < memory.kept_bytes(full, TOKENS)
+
+
+def test_a_shell_keeps_what_a_model_keeps_and_the_weights_of_attention():
+    """A fused kernel keeps one number a row of them instead. With one position there is one weight, and no more."""
+    config = DecoderConfig.llama(96, 64, 2, 4, 128, 64)
+    model = Decoder(config).train()
+    add_adapter(model, LoRAConfig(rank=4))
+    shell = memory.shell(config, rank=4, dtype=torch.float32)
+    assert {parameter.device.type for parameter in shell.parameters()} == {"meta"}
+    for length in (1, 16):
+        tokens = TOKENS[:2, :length]
+        more = memory.kept_bytes(shell, tokens.to("meta")) - memory.kept_bytes(model, tokens)
+        heads = 4 * config.layers * 2 * config.heads  # bytes of one float32 for each layer, row and head
+        assert more == heads * (length * length - length)

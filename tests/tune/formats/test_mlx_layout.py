@@ -249,6 +249,30 @@ def test_mlx_exports_gguf_from_dense_weights_only(tmp_path, monkeypatch):
     assert text == small.greedy_text(tmp_path / "dense", "Revenue rose")
 
 
+def test_a_trained_adapter_is_fused_into_dense_weights_and_rounded_into_packed_ones(folders, tmp_path):
+    talks = [[{"role": "user", "content": "Revenue?"}, {"role": "assistant", "content": " The board met."}]] * 2
+    packed = mlx_tools.convert(folders[0], tmp_path / "mlx", dtype="bfloat16")
+    assert read_mlx(packed)[f"{QUERY}.weight"].dtype == torch.bfloat16
+    losses = mlx_tools.train_adapter(folders[1], tmp_path / "adapter", talks, steps=4, lr=1e-2, rank=2)
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    fused, dense = (
+        mlx_tools.fuse(folders[1], tmp_path / "adapter", tmp_path / name, dequantize=name == "dense")
+        for name in ("fused", "dense")
+    )
+    base, wanted = (
+        read_mlx(folders[1])[f"{QUERY}.weight"],
+        load_pretrained(dense).model.blocks[0].attention.query.weight,
+    )
+    parts = load_file(tmp_path / "adapter" / "adapters.safetensors")
+    update = 2.0 * (parts[f"{QUERY}.lora_a"] @ parts[f"{QUERY}.lora_b"]).T
+    torch.testing.assert_close(wanted - base, update, rtol=0, atol=1e-5)
+    assert torch.equal(read_mlx(fused)[f"{QUERY}.weight"], quantize(wanted).dequantize()), "rounded once more"
+    with pytest.raises(CourseError, match="exists; give a new folder"):
+        mlx_tools.train_adapter(folders[1], tmp_path / "adapter", talks, steps=1)
+    with pytest.raises(CourseError, match="has no config.json"):
+        mlx_tools.fuse("some/name", tmp_path / "adapter", tmp_path / "new")
+
+
 def test_mlx_leaves_matrices_without_whole_groups_as_they_are_and_says_nothing(folders, tmp_path):
     stored = load_file(mlx_tools.convert(folders[0], tmp_path / "mlx", group=128) / "model.safetensors")
     packed = {name for name in stored if name.endswith(".scales")}
