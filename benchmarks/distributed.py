@@ -1,14 +1,15 @@
 """Distributed training, measured on this machine: speed on one and two ranks, bytes, memory kept, a fitted cost model.
 
-    OMP_NUM_THREADS=1 python benchmarks/distributed.py [--steps 5] [--out benchmarks/results/distributed.json]
+    OMP_NUM_THREADS=1 python benchmarks/distributed.py [--steps 8] [--out benchmarks/results/distributed.json]
     python benchmarks/distributed.py --device cuda     # two GPUs; the loopback counter then says nothing
 
 Random weights in the shape of finqa-tiny: speed does not depend on their values. Each rank computes with one thread.
-A step is two micro-batches, one a rank where there are two; its seconds are the least of ``--steps`` steps behind a
-first one that is not counted (others may use the machine; the median is in the JSON). Bytes of a rank are predicted
-from the shapes, counted where torch hands tensors to the process group, and read from the loopback interface, over
-which gloo sends (all traffic of the machine is in it; *by gloo* is the prediction with its way of summing). The cost
-model is fitted to the shorter steps and asked for the longer ones. About two minutes on two cores.
+A step is two micro-batches, one a rank where there are two; the cases take turns, and a case's seconds are the least of
+``--steps`` steps behind a first one that is not timed (others may use the machine; the median is in the JSON). Bytes of
+a rank are predicted from the shapes, counted where torch hands tensors to the process group, and read from the loopback
+interface, over which gloo sends (all traffic of the machine is in it; *by gloo* is the prediction with its way of
+summing). The cost model is fitted to the shorter steps of each method and asked for the longest. About two minutes on
+two cores.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from finqa_lab.nn.transformer import Decoder
 from finqa_lab.tune.batches import windows
 from finqa_lab.tune.distributed.gather import held
 from finqa_lab.tune.distributed.launch import launch
-from finqa_lab.tune.distributed.planning import table, training_operations
+from finqa_lab.tune.distributed.planning import table
 from finqa_lab.tune.distributed.ranks import Ranks, open_ranks
 from finqa_lab.tune.distributed.scaling import Measurement, fit
 from finqa_lab.tune.distributed.strategies import Group
@@ -42,8 +43,8 @@ from finqa_lab.tune.training import start_run, train
 
 CONFIG = DecoderConfig.llama(2048, 256, 6, 4, 704, 1024, kv_heads=2, tied=True)
 LENGTH = 128
-ROWS = (2, 6)
-"""Windows of a micro-batch: the shorter step, to which the cost model is fitted, and the longer one."""
+ROWS = (1, 3, 6)
+"""Windows of a micro-batch: the shorter steps, to which the cost model is fitted, and the longest."""
 
 
 def make(method: str) -> Decoder:
@@ -63,61 +64,75 @@ def loopback() -> int:
     return next((int(line.split(":")[1].split()[8]) for line in lines if line.strip().startswith("lo:")), 0)
 
 
-def measure(ranks: Ranks, strategy: str, method: str, rows: int, steps: int) -> dict:
-    """Median seconds of a step, and its bytes."""
-    model = make(method).to(ranks.device)
-    if ranks.ranks == 1:
-        predicted = by_gloo = Volume(0.0, 0.0, 0)
-    elif strategy == "ddp":
-        predicted = by_gloo = ddp_volume(model, ranks.ranks)
-    else:
-        predicted, by_gloo = (fsdp_volume(model, ranks.ranks, gloo=gloo) for gloo in (False, True))
-    group = Group(ranks, model, strategy)
-    plan = Plan(steps=steps + 2, lr=1e-4)
-    run = start_run(model, plan)
-    stream = torch.randint(0, CONFIG.vocabulary, (20_000,), generator=torch.Generator().manual_seed(0))
-    batches = windows(stream, LENGTH, rows, micro_batches=2)
-    train(run, plan, batches, until=1, together=group)
-    ranks.wait()
-    seconds, sent = [], []
-    for step in range(2, steps + 2):
+class Case:
+    """A training of one kind, of which steps are measured one at a time, so that cases can take turns."""
+
+    def __init__(self, ranks: Ranks, strategy: str, method: str, rows: int):
+        model = make(method).to(ranks.device)
+        if ranks.ranks == 1:
+            self.least = self.by_gloo = Volume(0.0, 0.0, 0)
+        elif strategy == "ddp":
+            self.least = self.by_gloo = ddp_volume(model, ranks.ranks)
+        else:
+            self.least, self.by_gloo = (fsdp_volume(model, ranks.ranks, gloo=gloo) for gloo in (False, True))
+        self.ranks, self.strategy, self.method, self.tokens = ranks, strategy, method, 2 * rows * LENGTH
+        self.group = Group(ranks, model, strategy)
+        self.plan = Plan(steps=10_000, lr=1e-4, schedule="constant")
+        self.run = start_run(model, self.plan)
+        stream = torch.randint(0, CONFIG.vocabulary, (20_000,), generator=torch.Generator().manual_seed(0))
+        self.batches = windows(stream, LENGTH, rows, micro_batches=2)
+        self.seconds: list[float] = []
+        self.sent: list[float] = []
+        with CountExchanges(smallest=1024) as counter:  # the step that is not timed
+            self.step()
+        self.counts = counter.counts
+
+    def step(self) -> None:
+        """One step of the optimizer."""
+        train(self.run, self.plan, self.batches, until=self.run.step + 1, together=self.group)
+        self.ranks.wait()
+
+    def measure(self) -> None:
+        """Time one step, and look at the loopback interface before and after it."""
+        self.ranks.wait()
         before, began = loopback(), time.perf_counter()
-        train(run, plan, batches, until=step, together=group)
-        ranks.wait()
-        seconds.append(time.perf_counter() - began)
-        sent.append((loopback() - before) / ranks.ranks)
-    counter = CountExchanges(smallest=1024)
-    with counter:
-        train(run, plan, batches, together=group)
-    tokens = 2 * rows * LENGTH
-    return {
-        "ranks": ranks.ranks,
-        "strategy": strategy if ranks.ranks > 1 else "one process",
-        "method": method,
-        "tokens": tokens,
-        "operations": 2 * training_operations(CONFIG, method, rows, LENGTH),
-        "seconds": round(min(seconds), 4),
-        "median_seconds": round(statistics.median(seconds), 4),
-        "tokens_a_second": round(tokens / min(seconds), 1),
-        "numbers_held_by_rank_0": held(model),
-        "predicted_bytes": predicted.total,
-        "predicted_bytes_by_gloo": by_gloo.total,
-        "predicted_exchanges": predicted.exchanges,
-        "counted_bytes": counter.counts.sent(ranks.ranks),
-        "counted_exchanges": sum(counter.counts.calls.values()),
-        "loopback_bytes": round(statistics.median(sent)),
-    }
+        self.step()
+        self.seconds.append(time.perf_counter() - began)
+        self.sent.append((loopback() - before) / self.ranks.ranks)
+
+    def row(self) -> dict:
+        """What was found."""
+        return {
+            "ranks": self.ranks.ranks,
+            "strategy": self.strategy if self.ranks.ranks > 1 else "one process",
+            "method": self.method,
+            "tokens": self.tokens,
+            "seconds": round(min(self.seconds), 4),
+            "median_seconds": round(statistics.median(self.seconds), 4),
+            "tokens_a_second": round(self.tokens / min(self.seconds), 1),
+            "numbers_held_by_rank_0": held(self.run.model),
+            "predicted_bytes": self.least.total,
+            "predicted_bytes_by_gloo": self.by_gloo.total,
+            "predicted_exchanges": self.least.exchanges,
+            "counted_bytes": self.counts.sent(self.ranks.ranks),
+            "counted_exchanges": sum(self.counts.calls.values()),
+            "loopback_bytes": round(statistics.median(self.sent)),
+        }
 
 
 def all_cases(ranks: Ranks, steps: int) -> list[dict]:
-    """Every strategy and method in both lengths."""
+    """Every strategy and method in all lengths, taking turns."""
     strategies = ("ddp", "fsdp") if ranks.ranks > 1 else ("ddp",)
-    return [
-        measure(ranks, strategy, method, rows, steps)
+    cases = [
+        Case(ranks, strategy, method, rows)
         for rows in ROWS
         for method in ("lora", "full")
         for strategy in strategies
-    ]
+    ]  # fmt: skip
+    for _ in range(steps):
+        for case in cases:
+            case.measure()
+    return [case.row() for case in cases]
 
 
 def volume_of(row: dict) -> Volume:
@@ -125,20 +140,23 @@ def volume_of(row: dict) -> Volume:
     return Volume(row["predicted_bytes_by_gloo"], 0.0, row["predicted_exchanges"])
 
 
-def cost_model(rows: list[dict]) -> dict:
-    """Constants fitted to the shorter steps, and what they say of the longer."""
-    found = [Measurement(row["ranks"], row["operations"], volume_of(row), row["seconds"]) for row in rows]
-    least = min(row["tokens"] for row in rows)
-    shorter = [one for row, one in zip(rows, found) if row["tokens"] == least]
+def cost_model(rows: list[dict], method: str) -> dict:
+    """Constants fitted to the shorter steps of a method, and what they say of the longest."""
+    longest = max(row["tokens"] for row in rows)
+    chosen = [row for row in rows if row["method"] == method]
+    found = [Measurement(row["ranks"], row["tokens"], volume_of(row), row["seconds"]) for row in chosen]
+    shorter = [one for one in found if one.work < longest]
     fitted = fit(shorter)
-    for row, one in zip(rows, found):
+    for row, one in zip(chosen, found):
         row["model_seconds"] = round(fitted.seconds(one.ranks, one.work, one.volume), 4)
     return {
-        "operations_a_second_of_a_rank": round(1 / fitted.work_seconds),
+        "method": method,
+        "tokens_a_second_of_a_rank": round(1 / fitted.work_seconds, 1),
+        "crowding": round(fitted.crowding, 3),
         "bytes_a_second": round(fitted.bandwidth) if fitted.bandwidth != float("inf") else None,
-        "latency_seconds": fitted.latency,
+        "latency_seconds": round(fitted.latency, 6),
         "largest_error_where_fitted": round(fitted.error(shorter), 3),
-        "largest_error_where_asked": round(fitted.error([one for one in found if one not in shorter]), 3),
+        "largest_error_where_asked": round(fitted.error([one for one in found if one.work == longest]), 3),
     }
 
 
@@ -169,8 +187,9 @@ def two_ranks(arguments) -> list[dict]:
 def main() -> None:
     """Measure, print, and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--note", default="", help="kept in the JSON: what else the machine did")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -183,14 +202,15 @@ def main() -> None:
             arguments.worker.write_text(json.dumps(rows))
         return
     report = {"benchmark": "distributed", "date": time.strftime("%Y-%m-%d"), "hardware": hardware()}
-    report |= {"device": arguments.device, "threads_a_rank": 1, "steps": arguments.steps}
-    report["load_average_before"] = round(os.getloadavg()[0], 2)
+    report |= {"device": arguments.device, "threads_a_rank": 1, "steps": arguments.steps, "note": arguments.note}
+    report["load_average_before"] = round(os.getloadavg()[0], 2)  # of a machine that others use as well
     idle, began = loopback(), time.perf_counter()
     rows = all_cases(Ranks(device=torch.device(arguments.device)), arguments.steps)
     report["loopback_bytes_a_second_without_us"] = round((loopback() - idle) / (time.perf_counter() - began))
     rows += two_ranks(arguments)
+    report["load_average_after"] = round(os.getloadavg()[0], 2)
     report["parameters"] = {method: sum(p.numel() for p in make(method).parameters()) for method in ("lora", "full")}
-    report["cost_model"] = cost_model(rows)
+    report["cost_models"] = [cost_model(rows, method) for method in ("lora", "full")]
     report["rows"] = rows
     report["kept"] = memory_kept()
     report["plans"] = table()
@@ -206,7 +226,8 @@ def main() -> None:
     for row in report["kept"]:
         how = "recomputed" if row["recompute"] else "kept"
         print(f"{row['method']:>5}, {row['bits']} bits, blocks {how}: {row['kept_mb']} MB")
-    print(f"cost model: {report['cost_model']}")
+    for row in report["cost_models"]:
+        print(f"cost model: {row}")
     for row in report["plans"]:
         print(f"estimate: {row}")
     if arguments.out:

@@ -75,7 +75,7 @@ def test_sharding_sends_half_as_much_again_when_all_is_trained():
 
 
 def test_the_fit_finds_the_constants_that_made_the_times():
-    true = CostModel(2e-5, 1.5e8, 4e-4)
+    true = CostModel(2e-5, 1.5e8, 4e-4, 1.25)
     made = []
     for ranks, work, volume in (
         (1, 1000, Volume(0, 0, 0)),
@@ -83,12 +83,14 @@ def test_the_fit_finds_the_constants_that_made_the_times():
         (2, 1000, Volume(0, 5e5, 1)),
         (2, 4000, Volume(3e6, 5e5, 15)),
         (2, 2000, Volume(1e6, 2e6, 40)),
+        (2, 3000, Volume(0, 4e6, 2)),
     ):
         made.append(Measurement(ranks, work, volume, true.seconds(ranks, work, volume)))
     found = fit(made)
-    assert (found.work_seconds, found.bandwidth, found.latency) == pytest.approx((2e-5, 1.5e8, 4e-4), rel=1e-6)
+    constants = (found.work_seconds, found.bandwidth, found.latency, found.crowding)
+    assert constants == pytest.approx((2e-5, 1.5e8, 4e-4, 1.25), rel=1e-6)
     assert found.error(made) < 1e-6
-    assert found.efficiency(2, 4000, Volume(0, 0, 0)) == 1.0
+    assert found.efficiency(2, 4000, Volume(0, 0, 0)) == pytest.approx(1 / 1.25)
     # a time that no communication explains does not make the link infinitely fast and the latency negative
     slower = [*made[:2], *(Measurement(m.ranks, m.work, m.volume, m.seconds * 0.9) for m in made[2:])]
     assert min(fit(slower).work_seconds, fit(slower).bandwidth, fit(slower).latency) >= 0
