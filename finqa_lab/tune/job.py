@@ -2,7 +2,8 @@
 
 Every rank calls :func:`fine_tune` with the same settings. A checkpoint belongs to the base model's fingerprint, the
 data and the settings that change the result, not to the number of ranks or their strategy: a job that was stopped goes
-on elsewhere with the same losses.
+on elsewhere with the same losses. Every rank reads the whole base into the memory of the CPU before it is sharded; a
+base that does not fit there would have to be read in parts, which is not done here.
 """
 
 import json
