@@ -11,9 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from finqa_lab.errors import CourseError
@@ -52,8 +53,7 @@ class ChatTemplate:
             CourseError: when the template refuses the messages or fails.
         """
         try:
-            template = _environment().from_string(self.source)
-            return template.render(messages=messages, add_generation_prompt=reply, **self.specials)
+            return _compiled(self.source).render(messages=messages, add_generation_prompt=reply, **self.specials)
         except (TemplateError, TypeError, KeyError, RecursionError, OverflowError, ValueError) as error:
             raise CourseError(f"the chat template does not take these messages: {error}") from None
 
@@ -77,6 +77,12 @@ def load_chat_template(folder: str | os.PathLike) -> ChatTemplate:
     named = {key: value for key, value in values.items() if key.endswith("_token") and value is not None}
     specials = {key: value["content"] if isinstance(value, dict) else value for key, value in named.items()}
     return ChatTemplate(source, {key: value for key, value in specials.items() if isinstance(value, str)})
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: str) -> Template:
+    """Compiling costs ten times what rendering does."""
+    return _environment().from_string(source)
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
