@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from finqa_lab.course import audit, golden, labs, parameters, results, settings
+from finqa_lab.course import adaptation_results, audit, golden, labs, parameters, results, settings
 from finqa_lab.course.metrics import collect, format_value
 from finqa_lab.course.normalise import normalised
 from finqa_lab.course.release import student_notebook
@@ -23,7 +23,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
 from finqa_lab.finqa import card, describe
 
-ROOMS = ("text", "nn", "arithmetic", "finqa", "retrieve", "course")
+ROOMS = ("text", "nn", "arithmetic", "finqa", "retrieve", "quantitative", "pretrain", "tune", "course")
 
 
 def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
@@ -76,6 +76,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     if results.results_path("finqa-dev").is_file():  # a course of one's own may have no results to show
         for section, text in results.fragments(results.load("finqa-dev")).items():
             write_atomic(generated / f"results_finqa_{section}.md", text)
+    for table, text in adaptation_results.fragments(adaptation_results.load()).items():
+        write_atomic(generated / f"results_adaptation_{table}.md", text)
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
