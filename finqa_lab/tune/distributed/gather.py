@@ -6,6 +6,8 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from finqa_lab.errors import CourseError
+from finqa_lab.tune.linear4bit import stored
+from finqa_lab.tune.memory import Floor
 from finqa_lab.tune.training import trained
 
 
@@ -17,6 +19,24 @@ def local(tensor: Tensor) -> Tensor:
 def held(model: nn.Module) -> int:
     """Numbers of the model that this rank holds, trained or frozen; codes of four bits count as stored."""
     return sum(local(parameter).numel() for parameter in model.parameters())
+
+
+def held_floor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Floor:
+    """:func:`finqa_lab.tune.memory.measured` for what this rank holds; call it after an optimizer step.
+
+    What stands beside the shards for a while (gathered blocks, DDP's buckets) is not in it.
+    """
+    if isinstance(model, FSDPModule):
+        model.reshard()
+    parts = {True: 0, False: 0}
+    for name, parameter in model.named_parameters():
+        kept = [local(parameter)] if isinstance(parameter, DTensor) else [*stored(parameter)]
+        parts[".adapters." in name] += sum(tensor.nbytes for tensor in kept)
+    gradients = [local(p.grad) for p in model.parameters() if p.grad is not None]
+    values = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    moments = [local(value) for value in values if value.ndim]  # not the step counter, one number a tensor
+    sizes = (sum(tensor.nbytes for tensor in tensors) for tensors in (gradients, moments))
+    return Floor(parts[False], parts[True], *sizes)
 
 
 def whole_trained(model: nn.Module, keep: bool = True) -> dict[str, Tensor]:

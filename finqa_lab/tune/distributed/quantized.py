@@ -12,9 +12,17 @@ block. Only codes are sharded: the scales (``quant_state``) stay whole on every 
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from finqa_lab.errors import CourseError
-from finqa_lab.tune.linear4bit import bitsandbytes, quantized_linears
+from finqa_lab.nn.config import DecoderConfig
+from finqa_lab.nn.transformer import Decoder
+from finqa_lab.tune.batches import windows
+from finqa_lab.tune.distributed.ranks import Ranks
+from finqa_lab.tune.distributed.strategies import Group
+from finqa_lab.tune.linear4bit import bitsandbytes, quantize_linears, quantized_linears
+from finqa_lab.tune.lora import LoRAConfig, add_adapter
+from finqa_lab.tune.training import loss_sum
 
 
 def store_codes_as(model: nn.Module, dtype: torch.dtype) -> int:
@@ -48,3 +56,49 @@ def store_codes_as(model: nn.Module, dtype: torch.dtype) -> int:
         )
         layer.quant_state, layer.quant_storage = old.quant_state, dtype
     return len(layers)
+
+
+STORAGES = (torch.uint8, torch.bfloat16, torch.float32)
+
+
+def try_storages(ranks: Ranks) -> dict[str, str | float]:
+    """What FSDP2 and FSDP1 make of 4-bit codes in three dtypes, on a small decoder beside float32 adapters.
+
+    Args:
+        ranks: at least two; all of them call this.
+
+    Returns:
+        By version and dtype (``"FSDP2 uint8"``), the distance of the loss from that of the unsharded model, or the
+        words of the refusal.
+    """
+    found: dict[str, str | float] = {}
+    stream = torch.randint(0, 96, (300,), generator=torch.Generator().manual_seed(0))
+    batch = windows(stream, 12, 2)(0)[0].to(ranks.device)
+
+    def make() -> Decoder:
+        model = Decoder(DecoderConfig.llama(96, 64, 2, 4, 128, 32, kv_heads=2))
+        quantize_linears(model)
+        model.to(ranks.device)
+        add_adapter(model, LoRAConfig(4, 8.0))
+        return model
+
+    expected = float(loss_sum(make(), batch).detach())
+    for dtype in STORAGES:
+        for version in (2, 1):
+            model = make()
+            store_codes_as(model, dtype)
+            key = f"FSDP{version} {str(dtype).removeprefix('torch.')}"
+            try:
+                if version == 2:
+                    Group(ranks, model, "fsdp")
+                else:
+                    for place, block in enumerate(model.blocks):
+                        model.blocks[place] = FullyShardedDataParallel(
+                            block, use_orig_params=True, device_id=ranks.device
+                        )
+                loss = loss_sum(model, batch)
+                loss.backward()
+                found[key] = abs(float(loss.detach()) - expected)
+            except ValueError as error:
+                found[key] = str(error)
+    return found
