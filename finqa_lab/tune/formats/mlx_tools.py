@@ -125,8 +125,11 @@ def train_adapter(
         own |= {"iters": steps, "learning_rate": lr, "batch_size": batch, "num_layers": -1, "seed": seed}
         own |= {"steps_per_report": 1, "val_batches": 1, "steps_per_eval": steps + 1}
         own["lora_parameters"] = {"rank": rank, "dropout": 0.0, "scale": 2.0}
-        # Its reports would replace the callback's.
-        with mock.patch.object(lora, "get_reporting_callbacks", lambda *args, **named: callback):
+        # Its reports would replace the callback's, and in a notebook its console does not print to stdout.
+        with (
+            mock.patch.object(lora, "get_reporting_callbacks", lambda *args, **named: callback),
+            mock.patch("rich.console._is_jupyter", lambda: False),
+        ):
             try:
                 lora.run(SimpleNamespace(**lora.CONFIG_DEFAULTS | own))
             except (OSError, ValueError) as error:
