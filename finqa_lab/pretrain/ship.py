@@ -26,7 +26,7 @@ from finqa_lab.tune.answering import replies
 NAME = "finqa-tiny"
 COMMAND = f"finqa-lab pretrain --out build/{NAME} && python -m finqa_lab.pretrain.ship build/{NAME}"
 NUMERIC = ("compounding", "drawdown", "volatility", "sizing")
-"""Tasks of :mod:`finqa_lab.quantitative` whose answer is a number."""
+"""Tasks of ``finqa_lab.quantitative`` whose answer is a number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Statements about numbers: spellings of one value, results of one operation, lists read in several ways.
 
 They are what a base model can learn about numbers from text alone: to copy digits, to move a decimal point, to compare,
-to do easy sums. No statement chains operations, and none is a task of :mod:`finqa_lab.quantitative`.
+to do easy sums. No statement chains operations, and none is a task of ``finqa_lab.quantitative``.
 """
 
 import random

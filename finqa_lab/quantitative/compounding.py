@@ -26,7 +26,7 @@ ASKED = {
     "order": ("the redemption amount", "the gain over the face"),
     "memo": ("what the note is worth", "what we gain on the note"),
 }
-"""What is asked for, by family: the balance, or the interest alone."""
+"""What is asked for, by family, which is the balance or the interest alone."""
 
 PHRASINGS = {
     "question": (

@@ -12,7 +12,7 @@ operation               gives               meaning
 ``first(#6, none)``     text                the name at the head of a ranking
 ======================  ==================  ===================================================================
 
-A program of FinQA's operations alone is parsed and executed by :mod:`finqa_lab.finqa`, so it means the same here. In
+A program of FinQA's operations alone is parsed and executed by ``finqa_lab.finqa``, so it means the same here. In
 a mixed program each of FinQA's steps is executed there too, one step at a time; the one difference is that a value
 between the steps must then also fit into a float.
 
@@ -64,12 +64,7 @@ MAX_NAME = 60
 
 
 class Named(NamedTuple):
-    """A number with a name.
-
-    Attributes:
-        name: of a strategy or an asset.
-        value: by which it is ranked.
-    """
+    """A number with a name: of a strategy or an asset, and the value by which it is ranked."""
 
     name: str
     value: Fraction

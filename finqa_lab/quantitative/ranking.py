@@ -62,7 +62,7 @@ WANTED = {
         "Give me the league table by 1d VaR at 95%, top first.",
     ),
 }
-"""What is asked for, by family: the most volatile asset, or the order by value at risk."""
+"""What is asked for, by family, which is the most volatile asset or the order by value at risk."""
 CLAUSES = {
     "question": "{name} with a {period} volatility of {deviation}",
     "story": "{name}, whose price swings by {deviation} ({period} standard deviation)",

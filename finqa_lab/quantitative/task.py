@@ -25,7 +25,7 @@ Messages = list[dict[str, str]]
 PLACES = {"dollars": 2, "fraction": 5, "shares": 0}
 """Decimals of an answer by unit; the answer of the unit ``name`` is a text."""
 FAMILIES = ("question", "story", "sheet", "order", "memo")
-"""Families of phrasings: each another construction with words of its own, for every task."""
+"""Families of phrasings, each another construction with words of its own, for every task."""
 NAMES = tuple(
     "Alder Aspen Beech Birch Cedar Cypress Elm Hazel Hickory Juniper Larch Laurel Linden Maple Myrtle Oak Olive Pine "
     "Poplar Rowan Spruce Sycamore Walnut Willow".split()

@@ -45,7 +45,7 @@ MEASURES = {
     "order": ("return volatility", "return variance"),
     "memo": ("vol number", "variance number"),
 }
-"""How the measure is called, by family: a standard deviation or a variance."""
+"""How the measure is called, by family, which is a standard deviation or a variance."""
 
 _RANGES = {"daily": ("0.003", "0.035"), "weekly": ("0.008", "0.07"), "monthly": ("0.015", "0.14")}
 _STEP = "0.0001"

@@ -39,7 +39,7 @@ class Batch:
 
 
 Batches = Callable[[int], Sequence[Batch]]
-"""Number of an optimizer step, from 0, to its micro-batches: the same number gives the same batches, so that a training
+"""Number of an optimizer step, from 0, to its micro-batches. The same number gives the same batches, so that a training
 can be resumed at any step, and every rank of a distributed one can tell its own share."""
 
 

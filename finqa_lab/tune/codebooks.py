@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 OUTERMOST = 1 - 0.5 * (1 / 32 + 1 / 30)
-"""The probability whose quantile becomes 1: the mean of what 15 and of what 16 equally probable bins would give."""
+"""The probability whose quantile becomes 1, the mean of what 15 and of what 16 equally probable bins would give."""
 
 _PUBLISHED_NF4 = (
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,

@@ -71,7 +71,7 @@ class Quality:
 
     @property
     def perplexity(self) -> float:
-        """2 to the power of the loss: as uncertain as among so many equally likely tokens."""
+        """Two to the power of the loss, as uncertain as among so many equally likely tokens."""
         return 2**self.loss
 
 

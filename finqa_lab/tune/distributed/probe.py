@@ -32,7 +32,7 @@ from finqa_lab.tune.training import start_run, train
 
 LOOPBACK = Path("/proc/net/dev")
 SMALLEST = 1024
-"""Exchanges of fewer bytes are not counted: sums of losses and norms."""
+"""Exchanges of fewer bytes are not counted, which leaves out sums of losses and norms."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Ring:
             pieces: what each rank sends, in the order of the ranks.
 
         Returns:
-            What each rank received: copies, of which nobody else holds the memory.
+            What each rank received, in copies of which nobody else holds the memory.
 
         Raises:
             CourseError: when there is not one piece for every rank.
