@@ -15,7 +15,6 @@ two cores.
 import argparse
 import json
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -27,19 +26,15 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.nn.transformer import Decoder
-from finqa_lab.tune.batches import windows
-from finqa_lab.tune.distributed.gather import held
 from finqa_lab.tune.distributed.launch import launch
 from finqa_lab.tune.distributed.planning import table
+from finqa_lab.tune.distributed.probe import Case, Order, loopback_bytes
 from finqa_lab.tune.distributed.ranks import Ranks, open_ranks
 from finqa_lab.tune.distributed.scaling import Measurement, fit
-from finqa_lab.tune.distributed.strategies import Group
-from finqa_lab.tune.distributed.volume import CountExchanges, Volume, ddp_volume, fsdp_volume
+from finqa_lab.tune.distributed.volume import Volume
 from finqa_lab.tune.lora import LoRAConfig, add_adapter
 from finqa_lab.tune.memory import kept_bytes
-from finqa_lab.tune.plan import Plan
 from finqa_lab.tune.recompute import recomputed_blocks
-from finqa_lab.tune.training import start_run, train
 
 CONFIG = DecoderConfig.llama(2048, 256, 6, 4, 704, 1024, kv_heads=2, tied=True)
 LENGTH = 128
@@ -55,84 +50,39 @@ def make(method: str) -> Decoder:
     return model
 
 
-def loopback() -> int:
-    """Bytes sent over the loopback interface since the machine started, 0 where there is no such counter."""
-    try:
-        lines = Path("/proc/net/dev").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split(":")[1].split()[8]) for line in lines if line.strip().startswith("lo:")), 0)
-
-
-class Case:
-    """A training of one kind, of which steps are measured one at a time, so that cases can take turns."""
-
-    def __init__(self, ranks: Ranks, strategy: str, method: str, rows: int):
-        model = make(method).to(ranks.device)
-        if ranks.ranks == 1:
-            self.least = self.by_gloo = Volume(0.0, 0.0, 0)
-        elif strategy == "ddp":
-            self.least = self.by_gloo = ddp_volume(model, ranks.ranks)
-        else:
-            self.least, self.by_gloo = (fsdp_volume(model, ranks.ranks, gloo=gloo) for gloo in (False, True))
-        self.ranks, self.strategy, self.method, self.tokens = ranks, strategy, method, 2 * rows * LENGTH
-        self.group = Group(ranks, model, strategy)
-        self.plan = Plan(steps=10_000, lr=1e-4, schedule="constant")
-        self.run = start_run(model, self.plan)
-        stream = torch.randint(0, CONFIG.vocabulary, (20_000,), generator=torch.Generator().manual_seed(0))
-        self.batches = windows(stream, LENGTH, rows, micro_batches=2)
-        self.seconds: list[float] = []
-        self.sent: list[float] = []
-        with CountExchanges(smallest=1024) as counter:  # the step that is not timed
-            self.step()
-        self.counts = counter.counts
-
-    def step(self) -> None:
-        """One step of the optimizer."""
-        train(self.run, self.plan, self.batches, until=self.run.step + 1, together=self.group)
-        self.ranks.wait()
-
-    def measure(self) -> None:
-        """Time one step, and look at the loopback interface before and after it."""
-        self.ranks.wait()
-        before, began = loopback(), time.perf_counter()
-        self.step()
-        self.seconds.append(time.perf_counter() - began)
-        self.sent.append((loopback() - before) / self.ranks.ranks)
-
-    def row(self) -> dict:
-        """What was found."""
-        return {
-            "ranks": self.ranks.ranks,
-            "strategy": self.strategy if self.ranks.ranks > 1 else "one process",
-            "method": self.method,
-            "tokens": self.tokens,
-            "seconds": round(min(self.seconds), 4),
-            "median_seconds": round(statistics.median(self.seconds), 4),
-            "tokens_a_second": round(self.tokens / min(self.seconds), 1),
-            "numbers_held_by_rank_0": held(self.run.model),
-            "predicted_bytes": self.least.total,
-            "predicted_bytes_by_gloo": self.by_gloo.total,
-            "predicted_exchanges": self.least.exchanges,
-            "counted_bytes": self.counts.sent(self.ranks.ranks),
-            "counted_exchanges": sum(self.counts.calls.values()),
-            "loopback_bytes": round(statistics.median(self.sent)),
-        }
-
-
 def all_cases(ranks: Ranks, steps: int) -> list[dict]:
     """Every strategy and method in all lengths, taking turns."""
     strategies = ("ddp", "fsdp") if ranks.ranks > 1 else ("ddp",)
-    cases = [
-        Case(ranks, strategy, method, rows)
-        for rows in ROWS
-        for method in ("lora", "full")
-        for strategy in strategies
-    ]  # fmt: skip
+    orders = [
+        Order(strategy, method, rows, LENGTH) for rows in ROWS for method in ("lora", "full") for strategy in strategies
+    ]
+    cases = [Case(ranks, order.prepare(Decoder(CONFIG)), order) for order in orders]
     for _ in range(steps):
         for case in cases:
             case.measure()
-    return [case.row() for case in cases]
+    return [_row(case) for case in cases]
+
+
+def _row(case: Case) -> dict:
+    """What the JSON keeps of a case."""
+    found = case.row()
+    return {
+        "ranks": found["ranks"],
+        "strategy": found["strategy"] if found["ranks"] > 1 else "one process",
+        "method": found["method"],
+        "tokens": found["tokens"],
+        "seconds": round(found["seconds"], 4),
+        "median_seconds": round(found["median_seconds"], 4),
+        "tokens_a_second": round(found["tokens"] / found["seconds"], 1),
+        "numbers_held_by_rank_0": found["held"],
+        "floor_of_rank_0": sum(found["floor"].values()),
+        "predicted_bytes": found["predicted"],
+        "predicted_bytes_by_gloo": found["predicted_by_gloo"],
+        "predicted_exchanges": found["predicted_exchanges"],
+        "counted_bytes": found["counted"],
+        "counted_exchanges": found["counted_exchanges"],
+        "loopback_bytes": round(found["wire"]),
+    }
 
 
 def volume_of(row: dict) -> Volume:
@@ -204,9 +154,9 @@ def main() -> None:
     report = {"benchmark": "distributed", "date": time.strftime("%Y-%m-%d"), "hardware": hardware()}
     report |= {"device": arguments.device, "threads_a_rank": 1, "steps": arguments.steps, "note": arguments.note}
     report["load_average_before"] = round(os.getloadavg()[0], 2)  # of a machine that others use as well
-    idle, began = loopback(), time.perf_counter()
+    idle, began = loopback_bytes(), time.perf_counter()
     rows = all_cases(Ranks(device=torch.device(arguments.device)), arguments.steps)
-    report["loopback_bytes_a_second_without_us"] = round((loopback() - idle) / (time.perf_counter() - began))
+    report["loopback_bytes_a_second_without_us"] = round((loopback_bytes() - idle) / (time.perf_counter() - began))
     rows += two_ranks(arguments)
     report["load_average_after"] = round(os.getloadavg()[0], 2)
     report["parameters"] = {method: sum(p.numel() for p in make(method).parameters()) for method in ("lora", "full")}

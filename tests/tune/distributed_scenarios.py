@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch.distributed.fsdp import FullyShardedDataParallel
 
 from finqa_lab.errors import CourseError
 from finqa_lab.nn.config import DecoderConfig
@@ -12,7 +11,6 @@ from finqa_lab.nn.transformer import Decoder
 from finqa_lab.tune.batches import Batch, windows
 from finqa_lab.tune.distributed.checkpoints import load_sharded, save_sharded
 from finqa_lab.tune.distributed.gather import held, whole_trained
-from finqa_lab.tune.distributed.quantized import store_codes_as
 from finqa_lab.tune.distributed.ranks import Ranks
 from finqa_lab.tune.distributed.strategies import Group, shared_mean_loss
 from finqa_lab.tune.distributed.volume import CountExchanges, ddp_volume, fsdp_volume
@@ -20,7 +18,7 @@ from finqa_lab.tune.linear4bit import quantize_linears
 from finqa_lab.tune.lora import LoRAConfig, add_adapter
 from finqa_lab.tune.plan import Plan
 from finqa_lab.tune.recompute import recomputed_blocks
-from finqa_lab.tune.training import Run, loss_sum, start_run, train, trained
+from finqa_lab.tune.training import Run, start_run, train, trained
 
 CONFIG = DecoderConfig.llama(96, 64, 2, 4, 128, 32, kv_heads=2, tied=True)
 PLAN = Plan(steps=4, lr=3e-3, warmup=1, clip=0.3, weight_decay=0.1)
@@ -115,32 +113,6 @@ def diverged(ranks: Ranks) -> str:
     except CourseError as error:
         return str(error)
     return f"no error after {run.step} steps, {run.losses}"
-
-
-def stored_codes(ranks: Ranks) -> dict[str, str | float]:
-    """What FSDP2 and FSDP1 make of 4-bit codes in three dtypes: the distance to the loss unsharded, or the refusal."""
-    found: dict[str, str | float] = {}
-    batch = batches()(0)[0]
-    expected = float(loss_sum(make("qlora"), batch).detach())
-    for dtype in (torch.uint8, torch.bfloat16, torch.float32):
-        for version in (2, 1):
-            model = make("qlora")
-            store_codes_as(model, dtype)
-            key = f"FSDP{version} {str(dtype).removeprefix('torch.')}"
-            try:
-                if version == 2:
-                    Group(ranks, model, "fsdp")
-                else:
-                    for place, block in enumerate(model.blocks):
-                        model.blocks[place] = FullyShardedDataParallel(
-                            block, use_orig_params=True, device_id=ranks.device
-                        )
-                loss = loss_sum(model, batch)
-                loss.backward()
-                found[key] = abs(float(loss.detach()) - expected)
-            except ValueError as error:
-                found[key] = str(error)
-    return found
 
 
 def validation_loss(ranks: Ranks) -> list[float]:

@@ -1,17 +1,14 @@
-"""Started by torchrun: ``scenarios FOLDER`` writes what two ranks found; ``die CONFIG STEP`` kills rank 1 in a job."""
+"""Started by torchrun with a folder, into which the ranks write what they found."""
 
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from finqa_lab.tune.distributed.quantized import try_storages
 from finqa_lab.tune.distributed.ranks import Ranks, open_ranks
-from finqa_lab.tune.job import fine_tune
-from finqa_lab.tune.settings import settings_from
 from tests.tune import distributed_scenarios as scenarios
 
 
@@ -40,25 +37,16 @@ def run_scenarios(ranks: Ranks, folder: Path) -> None:
             save_file({key: value.contiguous() for key, value in weights.items()}, folder / f"{name}.safetensors")
         found[name] = facts
     found["validation"] = scenarios.validation_loss(ranks)
-    found["codes"] = scenarios.stored_codes(ranks)
+    found["codes"] = try_storages(ranks)
     found["diverged"] = scenarios.diverged(ranks)
     (folder / f"rank-{ranks.rank}.json").write_text(json.dumps(found))
 
 
 def main() -> None:
-    """Choose what to do."""
+    """Run everything on this rank."""
     torch.set_num_threads(1)
-    kind, path = sys.argv[1], Path(sys.argv[2])
     with open_ranks() as ranks:
-        if kind == "scenarios":
-            run_scenarios(ranks, path)
-            return
-
-        def die(run) -> None:
-            if run.step == int(sys.argv[3]) and ranks.rank == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        fine_tune(settings_from({}, path), ranks, on_step=die)
+        run_scenarios(ranks, Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

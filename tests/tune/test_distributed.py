@@ -41,7 +41,7 @@ def alone(folder):
 @pytest.fixture(scope="module")
 def two(alone, folder):
     """What both ranks found, rank 0 first."""
-    outcome = launch([str(WORKER), "scenarios", str(folder)])
+    outcome = launch([str(WORKER), str(folder)])
     assert outcome.code == 0 and not outcome.failed, outcome.output
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +20,7 @@ from finqa_lab.tune.lora import ATTENTION, MLP
 from finqa_lab.tune.settings import ALL_TARGETS, Settings, settings_from
 from tests.tune.small_model import make_base, make_conversations
 
-ONE, WORKER = Ranks(), Path(__file__).with_name("distributed_worker.py")
+ONE = Ranks()
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +261,7 @@ def test_a_job_whose_rank_is_killed_goes_on_with_the_same_command(base, data, tm
     given = settings(base, data, tmp_path / "killed", strategy="fsdp", method="lora", dropout=0.1)
     config = tmp_path / "job.json"
     config.write_text(json.dumps(given.describe()))
-    outcome = launch([str(WORKER), "die", str(config), "3"])
+    outcome = launch(["-m", "finqa_lab.tune.distributed.failure", str(config), "3"])
     assert outcome.code != 0 and outcome.failed[1] == -9, outcome.output
     assert read_json(tmp_path / "killed/work/state.json")["step"] == 2, "the last checkpoint"
     assert not (tmp_path / "killed/training.json").exists()

@@ -22,7 +22,7 @@ from finqa_lab.tune.distributed.ranks import Ranks
 from finqa_lab.tune.distributed.strategies import Group
 from finqa_lab.tune.linear4bit import bitsandbytes, quantize_linears, quantized_linears
 from finqa_lab.tune.lora import LoRAConfig, add_adapter
-from finqa_lab.tune.training import loss_sum
+from finqa_lab.tune.training import loss_sum, trained
 
 
 def store_codes_as(model: nn.Module, dtype: torch.dtype) -> int:
@@ -80,6 +80,10 @@ def try_storages(ranks: Ranks) -> dict[str, str | float]:
         quantize_linears(model)
         model.to(ranks.device)
         add_adapter(model, LoRAConfig(4, 8.0))
+        draw = torch.Generator().manual_seed(1)
+        with torch.no_grad():  # an untrained adapter adds nothing, and a fault in it would not be seen
+            for parameter in trained(model).values():
+                parameter.copy_(torch.randn(parameter.shape, generator=draw) / 20)
         return model
 
     expected = float(loss_sum(make(), batch).detach())
