@@ -1,4 +1,4 @@
-"""A job in which one rank is killed, to see what becomes of the others and of the work.
+"""A job in which one rank is killed, to see what becomes of the others and of the work::
 
     torchrun --nproc-per-node 2 -m finqa_lab.tune.distributed.failure JOB.json STEP [RANK]
 

@@ -1,4 +1,4 @@
-"""What a few steps of a distributed training hold, send and take, written down by every rank.
+"""What a few steps of a distributed training hold, send and take, written down by every rank::
 
     torchrun --nproc-per-node 2 -m finqa_lab.tune.distributed.probe ORDER.json
 
