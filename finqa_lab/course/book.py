@@ -15,7 +15,17 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from finqa_lab.course import adaptation_results, audit, distributed_results, golden, labs, parameters, results, settings
+from finqa_lab.course import (
+    adaptation_results,
+    audit,
+    command_tables,
+    distributed_results,
+    golden,
+    labs,
+    parameters,
+    results,
+    settings,
+)
 from finqa_lab.course.metrics import collect, format_value
 from finqa_lab.course.normalise import normalised
 from finqa_lab.course.release import student_notebook
@@ -80,6 +90,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
         write_atomic(generated / f"results_adaptation_{table}.md", text)
     for table, text in distributed_results.fragments(distributed_results.load()).items():
         write_atomic(generated / f"results_distributed_{table}.md", text)
+    write_atomic(generated / "settings_train.md", command_tables.train_settings())
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)

@@ -1,0 +1,28 @@
+"""Tables of the book that describe a command, made from the code that reads its settings."""
+
+import dataclasses
+from typing import get_args, get_origin, get_type_hints
+
+from finqa_lab.tune.settings import Settings
+
+
+def train_settings() -> str:
+    """The settings of ``finqa-lab train`` as a Markdown table: name, values, default, meaning, part of the result.
+
+    >>> print(train_settings().splitlines()[2])
+    | `model` | text | none | folder of the base model, in the Hugging Face layout | no |
+    """
+    kinds = get_type_hints(Settings)
+    lines = ["| setting | values | default | meaning | changes the result |", "| --- | --- | --- | --- | --- |"]
+    for one in dataclasses.fields(Settings):
+        default = ", ".join(one.default) if isinstance(one.default, tuple) else str(one.default).lower()
+        meaning = one.metadata["help"].replace("|", "\\|")
+        result = "yes" if one.metadata["result"] else "no"
+        lines.append(f"| `{one.name}` | {_values(kinds[one.name])} | {default or 'none'} | {meaning} | {result} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values(kind) -> str:
+    if get_args(kind) and get_origin(kind) is not tuple:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(kind, "names")
