@@ -10,7 +10,9 @@ _READ = ("model", "data", "validation", "start")
 
 
 def train_settings() -> str:
-    """The settings of ``finqa-lab train`` as a Markdown table: name, values, default, meaning, and whether it is fixed once a job began.
+    """The settings of ``finqa-lab train`` as a Markdown table.
+
+    A row has name, values, default, meaning, and whether it is fixed once a job began.
 
     >>> print(train_settings().splitlines()[2])
     | `model` | text | none | folder of the base model, in the Hugging Face layout | its content |
