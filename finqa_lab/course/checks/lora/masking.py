@@ -23,7 +23,8 @@ def mask_cases(rng: random.Random) -> Iterator[Case]:
     """Messages, and the two functions of a model."""
 
     def case(*turns: tuple[str, str], note: str = "") -> Case:
-        return Case([{"role": role, "content": content} for role, content in turns], written, tokens, note=note)
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return Case(messages, written, tokens, note=f"{note or 'the text is'}: {written(messages)!r}")
 
     yield case(("user", "double 2"), ("assistant", "4"), note="a short one")
     yield case(("user", "is it 4"), ("assistant", "4"), note="the question has the words of the answer")
