@@ -6,7 +6,11 @@ from pathlib import Path
 def add_parser(subparsers) -> None:
     """Register ``pretrain``."""
     parser = subparsers.add_parser("pretrain", help="train the course's small base model from nothing; can be resumed")
-    parser.add_argument("--recipe", default="finqa-tiny", help="finqa-tiny (default) or probe, which takes seconds")
+    parser.add_argument(
+        "--recipe",
+        default="finqa-tiny",
+        help="finqa-tiny (default), finqa-tiny-2 with more copying of names, or probe, which takes seconds",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="another number of optimizer steps")
     parser.add_argument("--until", type=int, metavar="STEP", help="stop there; the same command goes on")

@@ -127,7 +127,7 @@ def tokenizer_texts(recipe: Recipe, seed: int) -> list[str]:
         total += len(pair[1])
         return total <= recipe.tokenizer_characters
 
-    documents = [text for _, text in takewhile(within, texts(TRAIN_SEED + seed))]
+    documents = [text for _, text in takewhile(within, texts(TRAIN_SEED + seed, recipe.shares))]
     instructions = [*task.instructions().values(), *prompts.instructions().values()]
     return documents + instructions * (recipe.tokenizer_characters // 66_000)
 
@@ -154,7 +154,7 @@ def _tokens(work: Path, tokenizer: Tokenizer, recipe: Recipe, seed: int) -> Tens
     key = sha256_bytes(tokenizer.to_str().encode())[:16]
     sidecar = work / "tokens.json"
     if not (path.is_file() and sidecar.is_file() and read_json(sidecar, "the text's description")["tokenizer"] == key):
-        stream = token_stream(tokenizer, recipe.tokens + 1, TRAIN_SEED + seed)
+        stream = token_stream(tokenizer, recipe.tokens + 1, TRAIN_SEED + seed, recipe.shares)
         with open(path, "wb") as file:
             np.save(file, stream)
         write_atomic(sidecar, json.dumps({"tokenizer": key, "tokens": len(stream)}) + "\n")

@@ -1,4 +1,4 @@
-"""The text of the base model: five genres of generated documents, mixed by shares of their characters.
+"""The text of the base model: six genres of generated documents, mixed by shares of their characters.
 
 =============  ======================================================================================
 genre          documents
@@ -8,6 +8,7 @@ genre          documents
 ``textbook``   what the words of finance mean
 ``numbers``    statements about numbers
 ``dialogues``  short conversations, as text of the chat template
+``bindings``   which number belongs to which name; half of them conversations
 =============  ======================================================================================
 
 A document is made from its genre, the seed and its number alone. The pages come from seeds of their own: none is in
@@ -15,7 +16,7 @@ A document is made from its genre, the seed and its number alone. The pages come
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -23,14 +24,16 @@ from tokenizers import Tokenizer
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.linearise import unit_text
 from finqa_lab.finqa.synthetic.reports import make_page
+from finqa_lab.pretrain.bindings import bindings, conversation
 from finqa_lab.pretrain.dialogues import dialogue
 from finqa_lab.pretrain.statements import statements
 from finqa_lab.pretrain.textbook import textbook
 from finqa_lab.pretrain.tokenizer import END, TEMPLATE
 from finqa_lab.text.corpus import documents as filings
 
+GENRES = ("reports", "filings", "textbook", "numbers", "dialogues", "bindings")
 SHARES = {"reports": 0.25, "filings": 0.08, "textbook": 0.05, "numbers": 0.32, "dialogues": 0.3}
-"""Shares of the characters."""
+"""Shares of the characters, where a recipe names no others."""
 TRAIN_SEED, HELD_OUT_SEED = 20_000, 30_000
 
 
@@ -54,7 +57,9 @@ def document(genre: str, seed: int, index: int) -> str:
         return statements(rng, rng.randint(6, 24))
     if genre == "dialogues":
         return TEMPLATE.render(dialogue(rng))
-    raise CourseError(f"there is no genre '{genre}'; choose one of {', '.join(SHARES)}")
+    if genre == "bindings":
+        return TEMPLATE.render(conversation(rng)) if rng.random() < 0.8 else bindings(rng, rng.randint(4, 12))
+    raise CourseError(f"there is no genre '{genre}'; choose one of {', '.join(GENRES)}")
 
 
 def _report(rng: random.Random, number: int) -> str:
@@ -99,6 +104,6 @@ def token_stream(tokenizer: Tokenizer, tokens: int, seed: int, shares: Mapping[s
             return np.concatenate(found)[:tokens]
 
 
-def held_out(tokenizer: Tokenizer, tokens: int) -> dict[str, np.ndarray]:
-    """Unseen text of every genre, ``tokens`` ids each: what forgetting is measured on."""
-    return {genre: token_stream(tokenizer, tokens, HELD_OUT_SEED, {genre: 1.0}) for genre in SHARES}
+def held_out(tokenizer: Tokenizer, tokens: int, genres: Iterable[str] = SHARES) -> dict[str, np.ndarray]:
+    """Unseen text of genres, ``tokens`` ids each: what forgetting is measured on."""
+    return {genre: token_stream(tokenizer, tokens, HELD_OUT_SEED, {genre: 1.0}) for genre in genres}

@@ -1,9 +1,11 @@
 """The recipe of ``data/models/finqa-tiny``: shape, text, optimization; and a smaller one for tests and labs."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 from finqa_lab.errors import CourseError
 from finqa_lab.nn.config import DecoderConfig
+from finqa_lab.pretrain.corpus import SHARES
 from finqa_lab.tune.plan import Plan
 
 
@@ -18,6 +20,7 @@ class Recipe:
         rows: windows a step.
         plan: of the optimizer.
         tokenizer_characters: of the text that the tokenizer is trained on.
+        shares: of the genres of the text, in characters.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Recipe:
     length: int = 640
     rows: int = 8
     tokenizer_characters: int = 4_000_000
+    shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
 
     @property
     def tokens(self) -> int:
@@ -70,10 +74,21 @@ def _plan(steps: int) -> Plan:
     )
 
 
+WITH_BINDINGS = {
+    "reports": 0.14,
+    "filings": 0.04,
+    "textbook": 0.04,
+    "numbers": 0.24,
+    "dialogues": 0.24,
+    "bindings": 0.3,
+}
+"""A text that teaches more copying of names, and less report prose."""
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(1600)),
+        Recipe("finqa-tiny-2", 256, 6, 4, 2, 704, _plan(3600), shares=WITH_BINDINGS),
         Recipe("probe", 64, 2, 2, 1, 192, _plan(20), context=1024, vocabulary=512, length=96, rows=4,
                tokenizer_characters=60_000),
     )

@@ -120,11 +120,11 @@ def card(facts: Mapping, known: Mapping[str, Rate], tasks: Mapping[str, Rate], h
         *(f"| {name.replace('_', ' ')} | {rate} |" for name, rate in known.items()),
     ]
     return _CARD.format(
-        **{key: value for key, value in recipe.items() if key != "plan"},
+        **{key: value for key, value in recipe.items() if key not in ("plan", "shares")},
         **{key: facts[key] for key in ("seed", "parameters", "tokens", "steps", "cpu_seconds")},
         muon=recipe["plan"]["muon"],
         lr=recipe["plan"]["lr"],
-        shares=", ".join(f"{genre} {share:.0%}" for genre, share in SHARES.items()),
+        shares=", ".join(f"{genre} {share:.0%}" for genre, share in recipe.get("shares", SHARES).items()),
         hardware=hardware,
         torch=torch.__version__,
         day=day,

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from finqa_lab.cli import main as finqa_lab
 from finqa_lab.errors import CourseError
 from finqa_lab.nn.hub import load_pretrained
-from finqa_lab.pretrain import ship
+from finqa_lab.pretrain import bindings, ship
 from finqa_lab.pretrain.build import build, tokenizer_texts
-from finqa_lab.pretrain.corpus import HELD_OUT_SEED, SHARES, TRAIN_SEED, document, held_out, texts, token_stream
+from finqa_lab.pretrain.corpus import GENRES, HELD_OUT_SEED, SHARES, TRAIN_SEED, document, held_out, texts, token_stream
 from finqa_lab.pretrain.dialogues import KINDS as TALKS
 from finqa_lab.pretrain.knowledge import LIMIT, knowledge
 from finqa_lab.pretrain.recipe import RECIPES, recipe_named
@@ -209,4 +209,24 @@ def test_the_command_builds_and_says_what_it_made(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "2 steps" in printed and "held-out numbers" in printed
     assert finqa_lab(["pretrain", "--recipe", "tiny", "--out", str(tmp_path)]) == 2
-    assert "choose one of finqa-tiny, probe" in capsys.readouterr().err
+    assert "choose one of finqa-tiny, " in capsys.readouterr().err
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_a_list_in_digits_has_the_names_and_numbers_of_what_was_told(seed):
+    text, reply = bindings._pair(random.Random(seed))
+    for name in re.findall(r"\b[A-Z][a-z]+\b", reply):
+        assert name in text, (text, reply)
+    told = [found for word in re.findall(r"[$\d][\d,.]*k?(?: ?%| percent| per cent| million)?|USD [\d,.]+", text)
+            if (found := read_spelled(word.rstrip(",."))) is not None]  # fmt: skip
+    if "const_" not in reply and not any(often in text for often in bindings.PERIODS):
+        for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", reply):
+            assert Fraction(number) in told, (text, reply)
+
+
+def test_a_recipe_may_have_a_genre_more():
+    recipe = recipe_named("finqa-tiny-2")
+    assert sum(recipe.shares.values()) == pytest.approx(1) and set(recipe.shares) == set(GENRES)
+    found = {genre for _, (genre, _) in zip(range(300), texts(7, recipe.shares))}
+    assert found == set(GENRES)
