@@ -10,6 +10,7 @@ from finqa_lab.nn.transformer import Decoder
 from finqa_lab.tune import memory
 from finqa_lab.tune.blockwise import quantize
 from finqa_lab.tune.lora import LoRAConfig, add_adapter, trainable
+from finqa_lab.tune.recompute import recomputed_blocks
 from tests.tune.test_lora import CONFIG, TOKENS
 
 
@@ -77,3 +78,21 @@ def test_a_shell_keeps_what_a_model_keeps_and_the_weights_of_attention():
         more = memory.kept_bytes(shell, tokens.to("meta")) - memory.kept_bytes(model, tokens)
         heads = 4 * config.layers * 2 * config.heads  # bytes of one float32 for each layer, row and head
         assert more == heads * (length * length - length)
+
+
+@pytest.mark.parametrize(("rank", "floor", "tokens"), [(8, 4.185, 1486), (16, 4.505, 1450), (32, 5.145, 1379)])
+def test_the_case_of_seven_billion_as_the_book_has_it(rank, floor, tokens):
+    """Floors, tokens that fit between floor and 18 GB, and what a token keeps when blocks are recomputed."""
+    model = memory.shell(memory.LLAMA_7B, rank)
+    rows = [torch.zeros(1, length, dtype=torch.int64, device="meta") for length in (512, 1024)]
+    short, long = (memory.kept_bytes(model, row) for row in rows)
+    square = (long - 2 * short) / (1024**2 - 2 * 512**2)  # of the weights of attention
+    a_token = short / 512 - square * 512
+    with recomputed_blocks(model):
+        recomputed = memory.kept_bytes(model, rows[0]) / 512
+    total = memory.qlora(memory.LLAMA_7B, rank).total
+    assert total / memory.GB == pytest.approx(floor, abs=1e-3)
+    assert (18 * memory.GB - total) / a_token == pytest.approx(tokens, rel=0.02), (
+        "another PyTorch may keep other tensors"
+    )
+    assert recomputed == pytest.approx(0.28e6, rel=0.02)
