@@ -1,8 +1,8 @@
 """Position sizing by risk: as many shares as lose no more than a share of the account if the stop is reached.
 
-N = floor(account * risk / abs(entry - stop)). Difficulty 1 buys, 2 buys or sells short (the stop is above the entry), and
-3 also caps the value of the position at a share of the account: N = floor(min(that, account * cap / entry)). The stop
-is taken to fill at its price; a gap through it loses more.
+N = floor(account * risk / abs(entry - stop)). Difficulty 1 buys, 2 buys or sells short (the stop is above the entry),
+and 3 also caps the value of the position at a share of the account: N = floor(min(that, account * cap / entry)). The
+stop is taken to fill at its price; a gap through it loses more.
 """
 
 import math
