@@ -19,9 +19,8 @@ import torch
 from finqa_lab.course.report import hardware
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
-from finqa_lab.pretrain.build import held_out_losses
-from finqa_lab.pretrain.ship import NUMERIC
-from finqa_lab.quantitative.dataset import Splits, dataset
+from finqa_lab.pretrain.forgetting import genre_losses
+from finqa_lab.quantitative.dataset import NUMERIC, Splits, dataset
 from finqa_lab.tune.adaptation import ROOM, Settings, adapt, answer, encode_samples
 from finqa_lab.tune.base import load_base
 from finqa_lab.tune.lora import LoRAConfig
@@ -35,7 +34,7 @@ def measured(name: str, model: str, splits: Splits, settings: Settings | None, t
     """One row: train on the first ``train`` samples (not at all without settings), ask the others."""
     base = load_base(model)
     target = "number" if settings is None else settings.target
-    before = held_out_losses(base.model, base.tokenizer, 640)
+    before = genre_losses(base.model, base.tokenizer)
     row: dict = {"name": name, "target": target, "samples": train if settings else 0}
     if settings is None:
         limit = max(len(e.answer) for e in encode_samples(base, splits.train, target).examples) + ROOM
@@ -55,7 +54,7 @@ def measured(name: str, model: str, splits: Splits, settings: Settings | None, t
             "floor_bytes": int(adapted.floor.total),
             "loss": round(sum(adapted.run.losses[-20:]) / len(adapted.run.losses[-20:]), 4),
         }
-        after = held_out_losses(base.model, base.tokenizer, 640)
+        after = genre_losses(base.model, base.tokenizer)
         row["forgetting"] = {genre: round(after[genre] - before[genre], 4) for genre in before}
     for split in ("validation", "phrasing"):
         samples = getattr(splits, split)[:asked]

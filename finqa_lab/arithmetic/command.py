@@ -13,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from finqa_lab.arithmetic import problems
 from finqa_lab.arithmetic.evaluation import evaluate
 from finqa_lab.arithmetic.recipes import RECIPES, Recipe, recipe_named
-from finqa_lab.arithmetic.resume import STATE_FILE, load_state
+from finqa_lab.arithmetic.resume import load_state
 from finqa_lab.arithmetic.training import Run, start_run, train
 from finqa_lab.errors import CourseError
 from finqa_lab.nn.checkpoint import save_checkpoint
+from finqa_lab.nn.state import STATE_FILE, remove_state
 from finqa_lab.nn.transformer import Decoder
 
 
@@ -63,10 +64,7 @@ def train_to_folder(recipe: Recipe, seed: int, out: Path, full: bool = True) -> 
             )
             metadata["evaluation"] = result.describe()
     save_checkpoint(out, run.model, metadata)
-    for leftover in state.glob("*"):
-        leftover.unlink()
-    if state.exists():
-        state.rmdir()
+    remove_state(state)
     return run, metadata
 
 

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from finqa_lab.errors import CourseError
-from finqa_lab.nn.state import STATE_FILE, read_state, write_state
+from finqa_lab.nn.state import read_state, write_state
 
 if TYPE_CHECKING:  # the training module imports this one
     from finqa_lab.arithmetic.training import Run
-
-__all__ = ["STATE_FILE", "load_state", "save_state"]
 
 
 def save_state(folder: Path, run: "Run", owner: dict | None = None) -> None:

@@ -50,16 +50,18 @@ class Muon(torch.optim.Optimizer):
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter)
-                buffer = state["momentum_buffer"]
-                buffer.lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonalise(parameter.grad.lerp(buffer, group["momentum"]))
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update, alpha=-group["lr"] * max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5)
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+
+    def _update(self, parameter: Tensor, group: dict) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer = state["momentum_buffer"]
+        buffer.lerp_(parameter.grad, 1 - group["momentum"])
+        update = orthogonalise(parameter.grad.lerp(buffer, group["momentum"]))
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(update, alpha=-group["lr"] * max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5)
 
 
 class MuonAdamW(Muon):
@@ -80,19 +82,8 @@ class MuonAdamW(Muon):
         if any(p.ndim != 2 for group in self.param_groups if not group["adamw"] for p in group["params"]):
             raise ValueError("Muon takes matrices only; give vectors and embeddings to AdamW")
 
-    @torch.no_grad()
-    def step(self, closure=None):
-        """One update of every parameter that has a gradient."""
-        every = self.param_groups
-        self.param_groups = [group for group in every if not group["adamw"]]
-        try:
-            super().step()
-        finally:
-            self.param_groups = every
-        for group in every:
-            for parameter in group["params"] if group["adamw"] else ():
-                if parameter.grad is not None:
-                    self._adamw(parameter, group)
+    def _update(self, parameter: Tensor, group: dict) -> None:
+        (self._adamw if group["adamw"] else super()._update)(parameter, group)
 
     def _adamw(self, parameter: Tensor, group: dict) -> None:
         state, (first, second) = self.state[parameter], group["betas"]

@@ -18,13 +18,14 @@ from finqa_lab.finqa import prompts
 from finqa_lab.nn.device import device_named
 from finqa_lab.nn.hub import save_pretrained
 from finqa_lab.nn.transformer import Decoder
-from finqa_lab.pretrain.corpus import TRAIN_SEED, held_out, texts, token_stream
+from finqa_lab.pretrain.corpus import TRAIN_SEED, texts, token_stream
+from finqa_lab.pretrain.forgetting import genre_losses
 from finqa_lab.pretrain.recipe import Recipe
 from finqa_lab.pretrain.tokenizer import END, TEMPLATE, train_tokenizer
 from finqa_lab.quantitative import task
-from finqa_lab.tune.batches import Batch, windows
+from finqa_lab.tune.batches import windows
 from finqa_lab.tune.resume import has_state, load_run, save_run
-from finqa_lab.tune.training import Run, mean_loss, start_run, train
+from finqa_lab.tune.training import Run, start_run, train
 
 TOKENIZER_FILE, TOKENS_FILE, WORK_FILE = "tokenizer.json", "tokens.npy", "work.json"
 HELD_OUT_ROWS = 8
@@ -78,6 +79,7 @@ def build(
     batches = windows(tokens, recipe.length, recipe.rows, seed=seed)
     save = lambda run: save_run(work, run, owner)  # noqa: E731
     train(run, recipe.plan, batches, until=until, on_step=on_step, save=save, save_every=SAVE_EVERY)
+    losses = genre_losses(model, tokenizer, HELD_OUT_ROWS, recipe.length, tokenizer.token_to_id(END))
     facts = {
         **owner,
         "steps": run.step,
@@ -86,7 +88,7 @@ def build(
         "wall_seconds_of_the_last_part": round(time.perf_counter() - began, 1),
         "parameters": model.parameter_count(),
         "losses": [round(loss, 4) for loss in run.losses],
-        "held_out": {name: round(loss, 4) for name, loss in held_out_losses(model, tokenizer, recipe.length).items()},
+        "held_out": {name: round(loss, 4) for name, loss in losses.items()},
         "finished": run.step == recipe.plan.steps,
     }
     save(run)
@@ -103,22 +105,11 @@ def write_model(folder: Path, model: Decoder, tokenizer: Tokenizer) -> Path:
     return save_pretrained(folder, model, tokenizer, eos=[end], dtype=torch.bfloat16, chat_template=TEMPLATE.source)
 
 
-def held_out_losses(model: Decoder, tokenizer: Tokenizer, length: int) -> dict[str, float]:
-    """Loss in nats a token on unseen text of every genre."""
-    found = {}
-    for genre, ids in held_out(tokenizer, HELD_OUT_ROWS * (length + 1)).items():
-        rows = torch.from_numpy(ids.astype(np.int64)).view(HELD_OUT_ROWS, length + 1)
-        learn = torch.ones_like(rows, dtype=torch.bool)
-        learn[:, 0] = False
-        found[genre] = mean_loss(model, [Batch(rows, learn)])
-    return found
-
-
 def tokenizer_texts(recipe: Recipe, seed: int) -> list[str]:
     """What the tokenizer is trained on: the beginning of the text, and the instructions of the course's tasks.
 
-    The instructions stand in front of every question, so short tokens for them save a third of every prompt. The model
-    is not trained on them.
+    The instructions stand in front of every question, so words of theirs that are one token shorten every prompt. The
+    model is not trained on them.
     """
     total = 0
 

@@ -14,7 +14,9 @@ from finqa_lab.tune.batches import Batch
 from finqa_lab.tune.training import mean_loss
 
 
-def genre_losses(model: nn.Module, tokenizer: Tokenizer, rows: int = 8, length: int = 256) -> dict[str, float]:
+def genre_losses(
+    model: nn.Module, tokenizer: Tokenizer, rows: int = 8, length: int = 256, end: int | None = None
+) -> dict[str, float]:
     """Loss in nats a token by genre, for a tokenizer of any size.
 
     Args:
@@ -22,6 +24,7 @@ def genre_losses(model: nn.Module, tokenizer: Tokenizer, rows: int = 8, length: 
         tokenizer: of the model.
         rows: windows of each genre.
         length: predicted tokens of a window.
+        end: the id that ends a document, where the model was trained with one.
 
     Raises:
         CourseError: when rows or length are not positive.
@@ -33,6 +36,8 @@ def genre_losses(model: nn.Module, tokenizer: Tokenizer, rows: int = 8, length: 
         ids: list[int] = []
         for _, text in texts(HELD_OUT_SEED, {genre: 1.0}):
             ids += tokenizer.encode(text, add_special_tokens=False).ids
+            if end is not None and ids[-1] != end:  # a conversation ends with it already
+                ids.append(end)
             if len(ids) >= rows * (length + 1):
                 break
         tokens = torch.tensor(ids[: rows * (length + 1)]).view(rows, length + 1)

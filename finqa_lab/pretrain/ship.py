@@ -18,15 +18,13 @@ from finqa_lab.finqa.intervals import Rate
 from finqa_lab.nn.hub import load_pretrained
 from finqa_lab.pretrain.corpus import SHARES
 from finqa_lab.pretrain.knowledge import knowledge
-from finqa_lab.quantitative.dataset import dataset
+from finqa_lab.quantitative.dataset import NUMERIC, dataset
 from finqa_lab.quantitative.scoring import score
 from finqa_lab.text.chat import load_chat_template
 from finqa_lab.tune.answering import replies
 
 NAME = "finqa-tiny"
 COMMAND = f"finqa-lab pretrain --out build/{NAME} && python -m finqa_lab.pretrain.ship build/{NAME}"
-NUMERIC = ("compounding", "drawdown", "volatility", "sizing")
-"""Tasks of ``finqa_lab.quantitative`` whose answer is a number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,6 +20,8 @@ TASKS: dict[str, Task] = {
     module.TASK.name: module.TASK for module in (compounding, drawdown, sharpe, volatility, sizing, ranking)
 }
 """The six tasks by name."""
+NUMERIC = tuple(name for name, task in TASKS.items() if task.unit != "name")
+"""Tasks whose answer is a number."""
 HELD_OUT = {
     "compounding": "memo",
     "drawdown": "story",

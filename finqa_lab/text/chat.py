@@ -81,7 +81,7 @@ def load_chat_template(folder: str | os.PathLike) -> ChatTemplate:
 
 @lru_cache(maxsize=64)
 def _compiled(source: str) -> Template:
-    """Compiling costs ten times what rendering does."""
+    """A template, compiled once for all the conversations that it renders."""
     return _environment().from_string(source)
 
 

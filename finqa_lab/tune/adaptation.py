@@ -29,8 +29,8 @@ class Settings:
     Attributes:
         target: what the replies are: a number, a program, or worked reasoning.
         lora: the adapter, or None to train all parameters.
-        lr: highest learning rate; None takes 2e-3 for an adapter and 5e-4 for all parameters, which suit the course's
-            base model (``benchmarks/adaptation.py --rates`` compares others).
+        lr: highest learning rate; None takes 2e-3 for an adapter and 5e-4 for all parameters, first guesses for the
+            course's base model (``benchmarks/adaptation.py --only rates`` compares others).
         epochs: passes over the samples; need not be whole.
         per_step: samples of an optimizer step.
         micro_batches: that a step is cut into.

@@ -34,6 +34,7 @@ class Run:
         losses: of every step, in nats a token.
         validation: (step, loss) of every evaluation.
         best: the lowest of them, and the trainable parameters that reached it.
+        whole: whether it stands between two steps; an update that was interrupted half way is not to be saved.
     """
 
     model: nn.Module
@@ -44,6 +45,7 @@ class Run:
     losses: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
     best: tuple[float, dict[str, Tensor]] | None = None
+    whole: bool = True
 
 
 class Together(Protocol):
@@ -118,8 +120,6 @@ def train(
     on_step: Callable[[Run], None] | None = None,
     save: Callable[[Run], None] | None = None,
     save_every: int = 0,
-    rank: int = 0,
-    ranks: int = 1,
     together: Together | None = None,
 ) -> Run:
     """Train until step ``until`` (default: the plan's last), in place.
@@ -133,9 +133,8 @@ def train(
             parameters of the lowest validation loss are put back at the end.
         on_step: called after every step.
         save: called every ``save_every`` steps, and when the reader interrupts.
-        rank, ranks: which part of a step's micro-batches is taken; the gradients of the ranks are averaged elsewhere,
-            so a rank's loss is scaled by their number.
-        together: who averages them; rank and ranks are then its own, and the losses those of all ranks.
+        together: the ranks that train one model: each takes its part of a step's micro-batches and scales its loss by
+            their number, because their gradients are averaged; the run's losses are then those of all ranks.
 
     Returns:
         The run; its model is in evaluation mode.
@@ -143,17 +142,15 @@ def train(
     Raises:
         CourseError: when a loss is not finite (step and samples are named), or the micro-batches of a step cannot be
             shared among the ranks.
-        KeyboardInterrupt: passed on, after ``save``; several ranks save nothing then, because they may stand at
-            different steps.
+        KeyboardInterrupt: passed on, after ``save``; nothing is saved inside an update, or by several ranks, which may
+            stand at different steps: the last checkpoint stays.
     """
-    if together is not None:
-        rank, ranks = together.rank, together.ranks
     until = plan.steps if until is None else min(until, plan.steps)
     run.model.train()
     try:
         while run.step < until and not _exhausted(run, patience):
             began = time.process_time()
-            _one_step(run, plan, batches(run.step), rank, ranks, together)
+            _one_step(run, plan, batches(run.step), together)
             run.cpu_seconds += time.process_time() - began
             if on_step is not None:
                 on_step(run)
@@ -162,7 +159,7 @@ def train(
             if save is not None and save_every and run.step % save_every == 0:
                 save(run)
     except KeyboardInterrupt:
-        if save is not None and ranks == 1:
+        if save is not None and run.whole and (together is None or together.ranks == 1):
             save(run)
         raise
     if patience and run.best is not None and (run.step == plan.steps or _exhausted(run, patience)):
@@ -173,7 +170,8 @@ def train(
     return run
 
 
-def _one_step(run: Run, plan: Plan, parts: Sequence[Batch], rank: int, ranks: int, together: Together | None) -> None:
+def _one_step(run: Run, plan: Plan, parts: Sequence[Batch], together: Together | None) -> None:
+    rank, ranks = (0, 1) if together is None else (together.rank, together.ranks)
     if len(parts) % ranks:
         raise CourseError(
             f"step {run.step} has {len(parts)} micro-batches, which {ranks} ranks cannot share; choose a multiple"
@@ -200,10 +198,12 @@ def _one_step(run: Run, plan: Plan, parts: Sequence[Batch], rank: int, ranks: in
     if plan.clip:
         torch.nn.utils.clip_grad_norm_(trained(run.model).values(), plan.clip)
     set_rate(run.optimizer, plan.share(run.step))
+    run.whole = False
     run.optimizer.step()
     run.step += 1
     run.tokens += sum(part.tokens.numel() for part in parts)
     run.losses.append(sum(losses))
+    run.whole = True
 
 
 def _evaluate(run: Run, loss: float, keep: bool) -> None:

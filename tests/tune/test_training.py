@@ -1,6 +1,7 @@
 """The training loop: exact accumulation, exact resume, early stopping, and a stop that names step and sample."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -131,6 +132,20 @@ def test_interrupting_saves_first(tmp_path):
     assert load_run(tmp_path, start_run(model(), PLAN)).step == 3
 
 
+def test_an_update_that_is_interrupted_half_way_is_not_saved(monkeypatch):
+    saved, run = [], start_run(model(), PLAN)
+    update = run.optimizer.step
+
+    def half_way():
+        update()
+        raise KeyboardInterrupt  # the weights have moved, the counter has not
+
+    monkeypatch.setattr(run.optimizer, "step", half_way)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, PLAN, windows(stream(), 16, 4), save=saved.append)
+    assert run.step == 0 and saved == []
+
+
 def test_training_stops_at_a_loss_that_is_no_number_and_names_step_and_samples():
     decoder = model()
     batches = sft_batches(examples(12), 4)
@@ -179,7 +194,8 @@ def test_validation_leaves_the_mode_and_the_gradients_alone():
 
 def test_micro_batches_that_ranks_cannot_share_are_refused():
     with pytest.raises(CourseError, match="step 0 has 3 micro-batches, which 2 ranks cannot share"):
-        train(start_run(model(), PLAN), PLAN, sft_batches(examples(9), 9, micro_batches=3), ranks=2)
+        two = SimpleNamespace(rank=0, ranks=2)
+        train(start_run(model(), PLAN), PLAN, sft_batches(examples(9), 9, micro_batches=3), together=two)
 
 
 def test_a_frozen_model_is_refused_and_so_is_a_plan_without_steps():
