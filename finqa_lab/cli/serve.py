@@ -40,7 +40,8 @@ def run(args) -> int:
     from finqa_lab.arithmetic.service.defaults import default_registry
     from finqa_lab.arithmetic.service.registry import Registry
     from finqa_lab.arithmetic.service.server import serve
-    from finqa_lab.arithmetic.service.settings import Settings, key_from_environment
+    from finqa_lab.arithmetic.service.settings import Settings
+    from finqa_lab.web.access import key_from_environment
 
     chosen = {option.replace("-", "_"): getattr(args, option.replace("-", "_")) for option, _, _ in OPTIONS}
     settings = Settings(**chosen, api_key=key_from_environment(args.api_key_env))

@@ -13,10 +13,12 @@ from finqa_lab.arithmetic.service.app import make_app
 from finqa_lab.arithmetic.service.openapi import STATUSES
 from finqa_lab.arithmetic.service.promotion import Promotion
 from finqa_lab.arithmetic.service.registry import Registry
-from finqa_lab.arithmetic.service.settings import RANGES, Settings, key_from_environment
-from finqa_lab.arithmetic.service.telemetry import Counters, JsonLog
+from finqa_lab.arithmetic.service.settings import RANGES, Settings
+from finqa_lab.arithmetic.service.telemetry import Counters
 from finqa_lab.arithmetic.service.validation import InvalidProblem, parse_problem
 from finqa_lab.errors import CourseError
+from finqa_lab.web.access import key_from_environment
+from finqa_lab.web.log import JsonLog
 
 KEY = "a-key-of-some-length"
 

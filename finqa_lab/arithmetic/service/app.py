@@ -12,8 +12,9 @@ from finqa_lab.arithmetic.service.openapi import schema
 from finqa_lab.arithmetic.service.predict import Predict
 from finqa_lab.arithmetic.service.registry import Registry
 from finqa_lab.arithmetic.service.settings import Settings
-from finqa_lab.arithmetic.service.telemetry import Counters, JsonLog
+from finqa_lab.arithmetic.service.telemetry import Counters
 from finqa_lab.errors import CourseError
+from finqa_lab.web.log import JsonLog
 
 
 def make_app(

@@ -1,17 +1,16 @@
 """The outermost layer: who is asking, how long it took, one log line for each request, no traceback for anyone."""
 
-import hmac
-import re
-import secrets
 import time
 
-from finqa_lab.arithmetic.service.messages import ClientGone, Refusal, send_json
-from finqa_lab.arithmetic.service.telemetry import Counters, JsonLog
+from finqa_lab.arithmetic.service.messages import Refusal
+from finqa_lab.arithmetic.service.telemetry import Counters
+from finqa_lab.web.access import RequestIds, key_matches
+from finqa_lab.web.body import ClientGone, send_json
+from finqa_lab.web.log import JsonLog
 
 OPEN_PATHS = ("/health",)  # an orchestrator asks without a key
 KNOWN_PATHS = ("/predict", "/predict/batch", "/health", "/metrics", "/openapi.json")
 CLIENT_CLOSED = 499  # in the log only: nobody is left to read a status
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Exchange:
@@ -45,14 +44,14 @@ class Gate:
     def __init__(self, app, direct: dict, log: JsonLog, counters: Counters, api_key: str | None = None):
         self.app, self.direct, self.log, self.counters = app, direct, log, counters
         self.key = api_key.encode() if api_key else None
-        self.prefix, self.count = secrets.token_hex(4), 0
+        self.ids = RequestIds()
 
     async def __call__(self, scope, receive, send) -> None:
         """Handle one request; other ASGI events pass through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = scope["exchange"] = Exchange(self._request_id(scope["headers"]))
+        exchange = scope["exchange"] = Exchange(self.ids.of(scope["headers"]))
         status = 0
 
         async def counted_send(message) -> None:
@@ -83,22 +82,8 @@ class Gate:
         finally:
             self._record(scope, exchange, status)
 
-    def _request_id(self, headers) -> str:
-        """The client's own id when it is harmless, else a new one."""
-        for name, value in headers:
-            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                return value.decode()
-        self.count += 1
-        return f"{self.prefix}-{self.count}"
-
     def _check_key(self, headers) -> None:
-        given = b""
-        for name, value in headers:
-            if name == b"x-api-key":
-                given = value
-            elif name == b"authorization" and value[:7].lower() == b"bearer ":
-                given = value[7:]
-        if not hmac.compare_digest(given, self.key):  # takes as long for a near miss as for a far one
+        if not key_matches(headers, self.key):
             raise Refusal(
                 401,
                 "unauthorized",

@@ -6,9 +6,10 @@ import contextlib
 from finqa_lab.arithmetic.service.batching import Batcher, DeadlinePassed, DecodeFailed, Job, QueueFull
 from finqa_lab.arithmetic.service.engine import Answer
 from finqa_lab.arithmetic.service.live import LiveEngine
-from finqa_lab.arithmetic.service.messages import ClientGone, Refusal, read_json_body, send_json
+from finqa_lab.arithmetic.service.messages import Refusal, read_json_body
 from finqa_lab.arithmetic.service.settings import Settings
 from finqa_lab.arithmetic.service.validation import InvalidProblem, Problem, parse_problem
+from finqa_lab.web.body import ClientGone, send_json
 
 PATIENCE = 0.05  # seconds before a waiting request starts to watch whether its client is still there
 

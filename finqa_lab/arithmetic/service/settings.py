@@ -1,12 +1,9 @@
 """What can be chosen when the service starts, validated once."""
 
-import os
 from dataclasses import dataclass, fields
 
 from finqa_lab.errors import CourseError
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-SHORTEST_KEY = 16
+from finqa_lab.web.access import LOOPBACK, check_key_length
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,7 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise CourseError(f"serve: {name.replace('_', '-')} is {value!r}; allowed: {low} to {high}")
-        if self.api_key is not None and len(self.api_key) < SHORTEST_KEY:
-            raise CourseError(f"serve: the API key is shorter than {SHORTEST_KEY} characters; choose a longer one")
+        check_key_length(self.api_key)
 
     @property
     def largest_request(self) -> int:
@@ -73,19 +69,3 @@ RANGES = (
     ("drain", 0, 600),
     ("poll", 0.01, 600),
 )
-
-
-def key_from_environment(name: str | None) -> str | None:
-    """The API key in the environment variable ``name`` (on the command line every user of the machine could read it).
-
-    Raises:
-        CourseError: when a name is given and the variable is missing or empty.
-    """
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise CourseError(f"serve: the environment variable {name} is not set; put the API key there")
-    if not key.isascii() or not key.isprintable():
-        raise CourseError(f"serve: the API key in {name} does not fit a header; use letters and digits")
-    return key
