@@ -2,6 +2,7 @@
 2023)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -23,12 +24,15 @@ class Frame:
             last key and everything behind a query is allowed.
         cache: appended to by every layer, when given.
         maps: a list that receives the weights of every layer, when given (a slower path).
+        kernel: in place of cache and mask, ``kernel(layer, query, key, value)`` stores the new keys and values
+            (B, H_kv, T, w) and returns what the queries (B, H, T, w) attend to, in their shape.
     """
 
     rotary: tuple[Tensor, Tensor] | None = None
     mask: Tensor | None = None
     cache: Cache | None = None
     maps: list | None = None
+    kernel: Callable[[int, Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -114,6 +118,8 @@ class Attention(nn.Module):
         query = split_heads(self.query(x[:, start:]), self.heads)
         if frame.rotary is not None:
             query = rotate(query, cos[..., start:, :], sin[..., start:, :])
+        if frame.kernel is not None:
+            return self.output(frame.kernel(self.layer, query, key, value).transpose(1, 2).flatten(2))
         mask = None if frame.mask is None else frame.mask[..., start:, :]
         if frame.maps is not None:
             frame.maps.append(attention_weights(query, key, mask).detach())

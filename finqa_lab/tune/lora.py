@@ -90,6 +90,7 @@ class LoRALinear(nn.Module):
         self.base = base.requires_grad_(False)
         self.adapters = nn.ModuleDict()
         self.active: str | None = None
+        self.routes: Sequence[tuple[str, slice]] | None = None
         self._merged: tuple[str, Tensor] | None = None
 
     @property
@@ -120,9 +121,18 @@ class LoRALinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         y = self.base(x)
+        if self.routes is not None:
+            return self._routed(x, y)
         if self.active is None or self.merged:
             return y
         return y + self.adapters[self.active](x).to(y.dtype)
+
+    def _routed(self, x: Tensor, y: Tensor) -> Tensor:
+        """Each stretch of the positions gets its own adapter, the rest none."""
+        for name, stretch in self.routes:
+            if name in self.adapters:
+                y[..., stretch, :] += self.adapters[name](x[..., stretch, :]).to(y.dtype)
+        return y
 
     def merge(self) -> None:
         """Add the active adapter's matrix to the weight; the layer then costs what the base costs.

@@ -6,7 +6,7 @@ the tokens in it: equality is that of the tokens themselves, and no hash can col
 RadixAttention (Zheng et al. 2024, arXiv 2312.07104, section 3) at the granularity of blocks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,8 @@ class PrefixIndex:
     The index is a holder of every block in it, and gives the least recently used ones back when the pool runs out of
     free blocks. A block that a sequence still holds is never given back: that would free nothing.
 
+    Beginnings are kept apart by ``space``: what else the keys and values depend on, such as the adapter that is active.
+
     Args:
         pool: of one model; its ``reclaim`` is set to :meth:`evict`. One index to a pool.
 
@@ -49,7 +51,7 @@ class PrefixIndex:
     def __init__(self, pool: BlockPool):
         self.pool = pool
         self.asked = self.hits = 0
-        self._root = _Node()
+        self._roots: dict[Hashable, _Node] = {}
         self._used: dict[_Node, None] = {}  # least recently used first, and every node before its parent
         pool.reclaim = self.evict
 
@@ -57,20 +59,24 @@ class PrefixIndex:
         """Number of blocks in the index."""
         return len(self._used)
 
+    def blocks(self) -> list[int]:
+        """The blocks in the index, those that were used least recently first."""
+        return [node.block for node in list(self._used)]  # a copy: a thread that counts may look at any time
+
     @property
     def hit_rate(self) -> float:
         """Share of the tokens asked for that were found; 0 before the first question."""
         return self.hits / max(1, self.asked)
 
-    def match(self, tokens: Sequence[int]) -> list[int]:
+    def match(self, tokens: Sequence[int], space: Hashable = None) -> list[int]:
         """The longest run of cached blocks that the prompt begins with.
 
         At least one token is left out of it: the logits of the last token must be computed. The caller is no holder of
         the blocks yet and lets a row adopt them before anything else is allocated.
         """
-        node, path = self._root, []
+        node, path = self._roots.get(space), []
         for key in self._keys(tokens[:-1]):
-            node = node.children.get(key)
+            node = node and node.children.get(key)
             if node is None:
                 break
             path.append(node)
@@ -79,12 +85,13 @@ class PrefixIndex:
         self.hits += len(path) * self.pool.block_size
         return [node.block for node in path]
 
-    def insert(self, tokens: Sequence[int], blocks: Sequence[int]) -> None:
+    def insert(self, tokens: Sequence[int], blocks: Sequence[int], space: Hashable = None) -> None:
         """Remember the full blocks of a sequence; where a beginning is known, the block known for it stays.
 
         Args:
             tokens: only those whose keys and values have been computed: not a token just sampled.
             blocks: block table of the sequence; a last block that is not full is left out.
+            space: the one to remember them in.
 
         Raises:
             ValueError: when there are fewer blocks than full ones among the tokens.
@@ -92,7 +99,7 @@ class PrefixIndex:
         keys = list(self._keys(tokens))
         if len(blocks) < len(keys):
             raise ValueError(f"{len(tokens)} tokens fill {len(keys)} blocks; {len(blocks)} were given")
-        node, path = self._root, []
+        node, path = self._roots.setdefault(space, _Node()), []
         for key, block in zip(keys, blocks):
             if key not in node.children:
                 self.pool.retain(block)
