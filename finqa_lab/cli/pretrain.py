@@ -9,7 +9,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--recipe",
         default="finqa-tiny",
-        help="finqa-tiny (default), finqa-tiny-2 with more copying of names, or probe, which takes seconds",
+        help="finqa-tiny (default), or probe, which takes seconds",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="another number of optimizer steps")

@@ -1,9 +1,10 @@
 """Which number belongs to which name: texts that list things with their traits, and the same list in another form.
 
-A model that reads "Pine at 8% and Oak at 12%" has to bring each number back with its own name. The name stands there
-in other tokens than where it is copied to (with a space before it, behind a bracket), so that it must be learnt as a
-name and not as a token. Names come from three sources, so that copying is learnt and not a list of them. Nothing is
-computed.
+A model that reads "Pine at 8% and Oak at 12%" has to bring each number back with its own name. That takes two skills:
+to copy a name token by token, whatever the name is, and to find the one that belongs to a number. ``echo`` teaches the
+first alone, lists that are repeated; ``listed`` both. Half of the names are invented, so that copying is learnt and not
+a list of names, and a name stands behind a space almost everywhere, so that it is the same token in both places.
+Nothing is computed.
 """
 
 import random
@@ -21,21 +22,47 @@ PEOPLE = tuple(
     "Marco Maya Mira Nadia Nils Noor Olga Omar Paula Priya Ravi Rosa Samir Sofia Tariq Tessa Uma Vera Yara".split()
 )
 TRAITS = ("return", "volatility", "yield", "weight", "fee", "margin", "standard deviation", "excess return", "drift")
-PERIODS = {"daily": 252, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
+PERIODS = {
+    "daily": 252, "every trading day": 252, "weekly": 52, "every week": 52,
+    "monthly": 12, "every month": 12, "twelve times a year": 12,
+    "quarterly": 4, "every quarter": 4, "four times a year": 4,
+    "semi-annually": 2, "twice a year": 2, "every six months": 2, "yearly": 1, "annually": 1, "once a year": 1,
+}  # fmt: skip
 """Periods that a year has."""
-_JOINS = ("; ", " and ", ", ", " versus ")
+_JOINS = ("; ", " and ", ", ", " versus ", " then ", " | ")
 _THINGS = ("fund", "asset", "strategy", "sleeve", "book", "holding", "candidate")
+_CONSONANTS, _VOWELS = "b c d f g k l m n p r s t v w z br dr gr kl pr st tr".split(), "a e i o u".split()
 
 
 def names(rng: random.Random, count: int) -> list[str]:
-    """Different names: mostly trees, else companies or people."""
-    source = rng.choice((NAMES, NAMES, NAMES, tuple(STEMS), PEOPLE))
+    """Different names of one kind: trees, companies, people, or invented ones."""
+    source = rng.choice((NAMES, NAMES, tuple(STEMS), PEOPLE, None, None, None))
     found = []
     while len(found) < count:
-        name = rng.choice(source).capitalize()
+        name = invented(rng) if source is None else rng.choice(source).capitalize()
         if name not in found:
             found.append(name)
     return found
+
+
+def invented(rng: random.Random) -> str:
+    """A name of two or three syllables that means nothing."""
+    syllables = [rng.choice(_CONSONANTS) + rng.choice(_VOWELS) for _ in range(rng.randint(2, 3))]
+    return "".join([*syllables, rng.choice(("", "", "l", "n", "r", "s", "x"))]).capitalize()
+
+
+def echo(rng: random.Random) -> tuple[str, str]:
+    """A list of names, and the same list, or the one at its head or its end."""
+    who = names(rng, rng.choice((1, 2, 2, 3, 3, 4, 5, 6)))
+    text = f"{rng.choice(('The list:', 'We hold', 'names:', 'Take', 'In order:'))} {rng.choice(_JOINS).join(who)}"
+    form = rng.randrange(6)
+    if form == 0:
+        return f"{text}. The first?", f"first: {who[0]}"
+    if form == 1:
+        return f"{text}. The last?", f"last: {who[-1]}"
+    if form == 2:
+        return text, "; ".join(f"{i} {name}" for i, name in enumerate(who, 1))
+    return text, f"list: {', '.join(who)}"
 
 
 def listed(rng: random.Random) -> tuple[str, str]:
@@ -44,19 +71,17 @@ def listed(rng: random.Random) -> tuple[str, str]:
     traits = rng.sample(TRAITS, rng.randint(1, 3))
     values = {name: [_trait(rng) for _ in traits] for name in who}
     text = _told(rng, who, traits, values)
-    form = rng.randrange(5)
+    form = rng.randrange(6)
     if form == 0:
-        rows = [f"({name}, {', '.join(plain(v) for _, v in values[name])})" for name in who]
-        return text, ", ".join(rows)
-    if form == 1:
-        rows = [f"pair({name}, {plain(v)})" for name in who for _, v in values[name]]
-        return text, ", ".join(rows)
-    if form == 2:
-        return text, "; ".join(f"{name}: {', '.join(plain(v) for _, v in values[name])}" for name in who)
+        return text, ", ".join(f"({', '.join(plain(v) for _, v in values[name])}, {name})" for name in who)
+    if form in (1, 2):
+        return text, ", ".join(f"pair({plain(v)}, {name})" for name in who for _, v in values[name])
     if form == 3:
+        return text, "; ".join(f"{', '.join(plain(v) for _, v in values[name])} for {name}" for name in who)
+    if form == 4:
         place = rng.randrange(len(traits))
         return text, ", ".join(f"{traits[place]} of {name} {plain(values[name][place][1])}" for name in who)
-    return text, ", ".join(f"({name})" for name in who)
+    return text, f"list: {', '.join(who)}"
 
 
 def _trait(rng: random.Random) -> tuple[str, Decimal]:
@@ -84,7 +109,7 @@ def _told(rng: random.Random, who: list[str], traits: list[str], values: dict) -
         return " ".join(f"{thing.capitalize()} {'ABCD'[i]} is {name}, {plainly[name]}." for i, name in enumerate(who))
     if kind == 4:
         rows = [[name, *(text for text, _ in values[name])] for name in who]
-        return "\n".join(" | ".join(row) for row in [[thing, *traits], *rows])
+        return "\n".join(f"| {' | '.join(row)} |" for row in [[thing, *traits], *rows])
     return f"Between {' and '.join(f'{name} with {with_article[name]}' for name in who)}, which {thing}?"
 
 
@@ -92,11 +117,12 @@ def periods(rng: random.Random) -> tuple[str, str]:
     """How often figures are quoted, and how many such periods a year has."""
     who = names(rng, rng.randint(1, 4))
     often = {name: rng.choice(list(PERIODS)) for name in who}
-    form = rng.choice(("{} quotes {} figures", "{}: {}", "{} reports {} returns", "the {1} volatility of {0}"))
+    forms = ("fund {} reports {}", "there is {}: {}", "of {}, {}", "the note {} pays {}", "the interest of {} is added {}")
+    form = rng.choice(forms)
     text = rng.choice(("; ", ", ", "\n")).join(form.format(name, often[name]) for name in who)
-    if rng.random() < 0.5:
-        return text, ", ".join(f"{name} {PERIODS[often[name]]}" for name in who)
-    return text, ", ".join(f"({name}, const_{PERIODS[often[name]]})" for name in who)
+    if rng.random() < 0.3:
+        return text, ", ".join(f"{PERIODS[often[name]]} for {name}" for name in who)
+    return text, ", ".join(f"(const_{PERIODS[often[name]]}, {name})" for name in who)
 
 
 def amounts(rng: random.Random) -> tuple[str, str]:
@@ -107,12 +133,12 @@ def amounts(rng: random.Random) -> tuple[str, str]:
         if rng.random() < 0.5:  # thousands, which are often written with a k
             value = Decimal(rng.randint(1, 999)) * 1000 // rng.choice((1, 1, 10))
         values.append(max(value, Decimal(1)))
-    form = rng.choice(("{} holds {}", "{}: {}", "{} with {}", "the account of {} has {}"))
+    form = rng.choice(("fund {} holds {}", "there is {}: {}", "of {}, {}", "the account of {} has {}"))
     text = rng.choice(("; ", ", ", "\n")).join(form.format(n, money(v, rng)) for n, v in zip(who, values))
-    return text, ", ".join(f"({name}, {plain(value)})" for name, value in zip(who, values))
+    return text, ", ".join(f"({plain(value)}, {name})" for name, value in zip(who, values))
 
 
-_KINDS = ((listed, 0.7), (periods, 0.12), (amounts, 0.18))
+_KINDS = ((echo, 0.22), (listed, 0.5), (periods, 0.12), (amounts, 0.16))
 
 
 def _pair(rng: random.Random) -> tuple[str, str]:
@@ -138,10 +164,11 @@ def conversation(rng: random.Random) -> Messages:
 
 
 def _shape(reply: str) -> str:
-    """The beginning of a reply up to its first name or bracket, as a hint of its form."""
-    if "(" in reply and "," not in reply.partition(")")[0]:
-        return "(A)"
-    for shape in ("pair(", "(", ": ", " of "):
-        if shape in reply:
-            return {"pair(": "pair(A, 0.1)", "(": "(A, 0.1)", ": ": "A: 0.1", " of ": "yield of A 0.1"}[shape]
-    return "A 12"
+    """The form of a reply, shown with another name."""
+    if reply[0].isdigit():
+        return "0.1 for A"
+    for begin, shape in (("pair(", "pair(0.1, A)"), ("(", "(0.1, A)")):
+        if reply.startswith(begin):
+            return shape
+    head = reply.partition(" ")[0]
+    return f"{head} A" if head.endswith(":") else "yield of A 0.1"

@@ -74,21 +74,10 @@ def _plan(steps: int) -> Plan:
     )
 
 
-WITH_BINDINGS = {
-    "reports": 0.14,
-    "filings": 0.04,
-    "textbook": 0.04,
-    "numbers": 0.24,
-    "dialogues": 0.24,
-    "bindings": 0.3,
-}
-"""A text that teaches more copying of names, and less report prose."""
-
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(1600)),
-        Recipe("finqa-tiny-2", 256, 6, 4, 2, 704, _plan(3600), shares=WITH_BINDINGS),
+        Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(2400)),
         Recipe("probe", 64, 2, 2, 1, 192, _plan(20), context=1024, vocabulary=512, length=96, rows=4,
                tokenizer_characters=60_000),
     )

@@ -7,7 +7,7 @@ operation               gives               meaning
 ``minimum(a, b)``       number              the smaller
 ``absolute(a, none)``   number              its size without the sign
 ``floor(a, none)``      number              the largest whole number that is not above it
-``name(Alder, a)``      ranking of one      a number gets a name
+``name(a, Alder)``      ranking of one      a number gets a name
 ``rank(#4, #5)``        ranking             two rankings become one, the largest number first
 ``first(#6, none)``     text                the name at the head of a ranking
 ======================  ==================  ===================================================================
@@ -24,7 +24,7 @@ at most five decimals.
 0.19049
 >>> execute("maximum(100, 120), divide(90, #0), subtract(const_1, #1)").value
 0.25
->>> execute("name(Alder, 0.2), name(Birch, 0.3), rank(#0, #1)").value
+>>> execute("name(0.2, Alder), name(0.3, Birch), rank(#0, #1)").value
 'Birch > Alder'
 """
 
@@ -81,7 +81,7 @@ _KINDS = {operation: ("number", "number", "number") for operation in ARITHMETIC}
     "minimum": ("number", "number", "number"),
     "absolute": ("number", "none", "number"),
     "floor": ("number", "none", "number"),
-    "name": ("name", "number", "ranking"),
+    "name": ("number", "name", "ranking"),
     "rank": ("ranking", "ranking", "ranking"),
     "first": ("ranking", "none", "text"),
 }
@@ -210,7 +210,7 @@ def _step(step: Step, values: list[Value]) -> Value:
         case "floor":
             return Fraction(math.floor(left))
         case "name":
-            return (Named(left.text, right),)
+            return (Named(right.text, left),)
         case "rank":
             return tuple(sorted(left + right, key=lambda one: one.value, reverse=True))
         case "first":

@@ -146,7 +146,7 @@ def program(p: Parameters) -> str:
             steps.append(f"multiply({risk}, #{len(steps) - 1})")
         if position or period != "yearly":
             risk = f"#{len(steps) - 1}"
-        steps.append(f"name({name}, {risk})")
+        steps.append(f"name({risk}, {name})")
         named.append(f"#{len(steps) - 1}")
     steps.append(f"rank({named[0]}, {named[1]})")
     steps.append(f"rank(#{len(steps) - 1}, {named[2]})")

@@ -131,7 +131,7 @@ def program(p: Parameters) -> str:
             ratio = len(steps) - 1
             steps.append("exp(const_12, const_0.5)")
             steps.append(f"multiply(#{ratio}, #{ratio + 1})")
-        steps.append(f"name({name}, #{len(steps) - 1})")
+        steps.append(f"name(#{len(steps) - 1}, {name})")
         named.append(f"#{len(steps) - 1}")
     steps.append(f"rank({named[0]}, {named[1]})")
     return ", ".join([*steps, f"first(#{len(steps) - 1}, none)"])

@@ -41,7 +41,7 @@ _FORMATS = {
     "number": 'Reply with one JSON object and nothing else: {"answer": 0.2014}',
     "program": """Reply with one program and nothing else: subtract(120.5, 100.3), divide(#0, 100.3)
 Operations on two numbers: add, subtract, multiply, divide, exp (a power), maximum, minimum.
-On one number: absolute(#0, none), floor(#0, none). Names: name(Oak, #0), then rank(#1, #2) of two rankings, largest
+On one number: absolute(#0, none), floor(#0, none). Names: name(#0, Oak), then rank(#1, #2) of two rankings, largest
 first, and first(#3, none) for the name at its head. Constants that the problem does not state: const_252.""",
     "reasoning": "Write the steps of the computation, a sentence each, and then the last line\nanswer: 0.2014",
 }

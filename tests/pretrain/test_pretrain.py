@@ -217,16 +217,9 @@ def test_the_command_builds_and_says_what_it_made(tmp_path, capsys):
 def test_a_list_in_digits_has_the_names_and_numbers_of_what_was_told(seed):
     text, reply = bindings._pair(random.Random(seed))
     for name in re.findall(r"\b[A-Z][a-z]+\b", reply):
-        assert name in text, (text, reply)
+        assert re.search(rf"[ (]{name}\b", text) and re.search(rf" {name}\b|\({name}", reply), (text, reply)
     told = [found for word in re.findall(r"[$\d][\d,.]*k?(?: ?%| percent| per cent| million)?|USD [\d,.]+", text)
             if (found := read_spelled(word.rstrip(",."))) is not None]  # fmt: skip
     if "const_" not in reply and not any(often in text for often in bindings.PERIODS):
         for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", reply):
             assert Fraction(number) in told, (text, reply)
-
-
-def test_a_recipe_may_have_a_genre_more():
-    recipe = recipe_named("finqa-tiny-2")
-    assert sum(recipe.shares.values()) == pytest.approx(1) and set(recipe.shares) == set(GENRES)
-    found = {genre for _, (genre, _) in zip(range(300), texts(7, recipe.shares))}
-    assert found == set(GENRES)

@@ -45,7 +45,7 @@ def sample(unit):
         ("answer: \u22120.5", -0.5, "line"),
         ("subtract(6, 4), divide(#0, 4)", 0.5, "program"),
         ("program: `floor(7.5, none)`", 7.0, "program"),
-        ("First add(1, 2).\nThen: name(Oak, 1), name(Elm, 2), rank(#0, #1), first(#2, none)", "Elm", "program"),
+        ("First add(1, 2).\nThen: name(1, Oak), name(2, Elm), rank(#0, #1), first(#2, none)", "Elm", "program"),
     ],
 )
 def test_the_final_answer_is_read(text, answer, source):

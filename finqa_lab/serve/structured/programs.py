@@ -48,7 +48,7 @@ _TAKES = (
         "greater": (NUMBER, NUMBER, LAST),
         "absolute": (NUMBER, "none", NUMBER),
         "floor": (NUMBER, "none", NUMBER),
-        "name": ("name", NUMBER, RANKING),
+        "name": (NUMBER, "name", RANKING),
         "rank": (RANKING, RANKING, RANKING),
         "first": (RANKING, "none", LAST),
     }
@@ -176,10 +176,10 @@ def spells_row(row: str) -> bool:
 
 def _spells_name(name: str) -> bool:
     try:
-        read = mixed_parse(f"name({name}, 1), first(#0, none)")
+        read = mixed_parse(f"name(1, {name}), first(#0, none)")
     except ProgramError:
         return False
-    return len(name) <= MAX_NAME and len(read) == 2 and read[0].first == RowName(name)
+    return len(name) <= MAX_NAME and len(read) == 2 and read[0].second == RowName(name)
 
 
 def _check(steps, operations, rows, names, digits, decimals) -> None:

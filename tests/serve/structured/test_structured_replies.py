@@ -163,15 +163,15 @@ def test_what_is_no_program_is_refused(text):
 
 def test_kinds_are_kept_apart_in_rankings():
     dfa = determinise(grammar(4, WITH_NAMES, names=["Oak", "Elm"]))
-    allowed = ["name(Oak, 1), name(Elm, 2), rank(#0, #1), first(#2, none)", "add(1, 2), name(Oak, #0), first(#1, none)"]
-    refused = ["name(Oak, 1), add(#0, 2)", "add(1, 2), first(#0, none)", "name(Ash, 1)", "rank(#0, #1)"]
+    allowed = ["name(1, Oak), name(2, Elm), rank(#0, #1), first(#2, none)", "add(1, 2), name(#0, Oak), first(#1, none)"]
+    refused = ["name(1, Oak), add(#0, 2)", "add(1, 2), first(#0, none)", "name(1, Ash)", "rank(#0, #1)"]
     assert all(dfa.accepts(text.encode()) for text in allowed)
     assert not any(dfa.accepts(text.encode()) for text in refused)
 
 
 def test_the_courses_own_programs_are_in_the_grammar():
     programs = {sample.program: dsl.parse(sample.program) for sample in dataset(0).validation}
-    names = {str(step.first) for steps in programs.values() for step in steps if step.operation == "name"}
+    names = {str(step.second) for steps in programs.values() for step in steps if step.operation == "name"}
     numeric, ranked = determinise(grammar(21, NUMERIC)), determinise(grammar(6, WITH_NAMES, (), names, 2, 5))
     checked = 0
     for text, steps in programs.items():
