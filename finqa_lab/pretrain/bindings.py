@@ -117,7 +117,13 @@ def periods(rng: random.Random) -> tuple[str, str]:
     """How often figures are quoted, and how many such periods a year has."""
     who = names(rng, rng.randint(1, 4))
     often = {name: rng.choice(list(PERIODS)) for name in who}
-    forms = ("fund {} reports {}", "there is {}: {}", "of {}, {}", "the note {} pays {}", "the interest of {} is added {}")
+    forms = (
+        "fund {} reports {}",
+        "there is {}: {}",
+        "of {}, {}",
+        "the note {} pays {}",
+        "the interest of {} is added {}",
+    )
     form = rng.choice(forms)
     text = rng.choice(("; ", ", ", "\n")).join(form.format(name, often[name]) for name in who)
     if rng.random() < 0.3:
