@@ -81,7 +81,10 @@ class Answering:
         except (DeadlinePassed, CourseError) as error:
             told = self._told(error)
             exchange.reason = told.code
-            exchange.finish_reason = "timeout" if isinstance(error, DeadlinePassed) else "error"
+            if isinstance(error, DeadlinePassed):
+                exchange.finish_reason = "timeout"
+            elif exchange.output_tokens is not None:  # else no reply had begun: the request was refused
+                exchange.finish_reason = "error"
             if not response.started:
                 raise told from None
             await response.broken(told)
