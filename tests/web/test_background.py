@@ -17,7 +17,7 @@ def get(url: str) -> dict:
 
 def test_a_server_lives_as_long_as_its_block():
     with serving("finqa-tiny", ["--batch", "2"]) as server:
-        assert get(f"{server.url}/health")["status"] == "ok"
+        assert get(f"{server.url}/health")["status"] == "ready"
         assert [model["id"] for model in get(f"{server.url}/v1/models")["data"]] == ["finqa-tiny"]
         assert server.lines("listening") and server.process.poll() is None
     assert server.process.returncode == 0, "it was asked to end, and did"
