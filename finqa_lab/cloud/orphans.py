@@ -1,0 +1,81 @@
+"""What is left in an account: everything whose name begins as ours do, whether or not the ledger knows of it.
+
+The ledger is a file on one machine; another machine may have deployed, or the file may be lost. So this asks the
+service: endpoints, configurations, models, scalable targets, alarms and log groups.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from finqa_lab.cloud.clients import Cloud
+from finqa_lab.cloud.faults import sorted_faults
+from finqa_lab.cloud.ledger import Ledger, Resource
+from finqa_lab.cloud.plan import PREFIX
+
+LOGS = "/aws/sagemaker/Endpoints/"
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """Something that is there.
+
+    Attributes:
+        resource: its kind and name.
+        recorded: whether the ledger says that it may be there.
+        owner, ends: from its tags; empty where it has none.
+    """
+
+    resource: Resource
+    recorded: bool
+    owner: str = ""
+    ends: str = ""
+
+
+def find_orphans(cloud: Cloud, ledger: Ledger | None = None, prefix: str = PREFIX) -> list[Orphan]:
+    """Everything in the region whose name begins with the prefix, endpoints first: they cost by the hour.
+
+    Raises:
+        CloudError: when the service cannot be asked; an empty list then would be a lie.
+    """
+    recorded = set(ledger.left()) if ledger is not None else set()
+    with sorted_faults("looking for what is left"):
+        found = list(_everything(cloud, prefix))
+    return [Orphan(resource, resource in recorded, **tags) for resource, tags in found]
+
+
+def _everything(cloud: Cloud, prefix: str) -> Iterator[tuple[Resource, dict[str, str]]]:
+    sagemaker = cloud.client("sagemaker")
+    for kind, operation, key, field in (
+        ("endpoint", "list_endpoints", "Endpoints", "Endpoint"),
+        ("endpoint-config", "list_endpoint_configs", "EndpointConfigs", "EndpointConfig"),
+        ("model", "list_models", "Models", "Model"),
+    ):
+        for one in _pages(sagemaker, operation, key, NameContains=prefix):
+            if one[f"{field}Name"].startswith(prefix):
+                yield Resource(kind, one[f"{field}Name"]), _tags(sagemaker, one[f"{field}Arn"])
+    scaling = cloud.client("application-autoscaling")
+    for one in _pages(scaling, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"):
+        if one["ResourceId"].split("/")[1].startswith(prefix):
+            yield Resource("scalable-target", one["ResourceId"]), {}
+    watch = cloud.client("cloudwatch")
+    for start in (prefix, f"TargetTracking-endpoint/{prefix}"):
+        for one in _pages(watch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=start):
+            yield Resource("alarm", one["AlarmName"]), {}
+    for one in _pages(cloud.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=LOGS + prefix):
+        yield Resource("log-group", one["logGroupName"]), {}
+
+
+def _pages(client, operation: str, key: str, **request) -> Iterator[dict]:
+    for page in client.get_paginator(operation).paginate(**request):
+        yield from page.get(key, [])
+
+
+def _tags(sagemaker, arn: str) -> dict[str, str]:
+    """Owner and end; an account may forbid looking."""
+    from botocore.exceptions import ClientError
+
+    try:
+        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    except ClientError:
+        return {}
+    return {name: tags.get(f"finqa-lab:{name}", "") for name in ("owner", "ends")}
