@@ -29,12 +29,10 @@ def read_generate(body: bytes) -> tuple[Asked, Callable[[Exchange], "LineWriter"
     """A body of ``/api/generate``.
 
     Raises:
-        ApiError: 400 when it is not of the supported shape, or has a system message beside a raw prompt.
+        ApiError: 400 when it is not of the supported shape.
     """
     shape = read_shape(GenerateRequest, body)
     if shape.raw:
-        if shape.system is not None:
-            raise ApiError(400, "a raw prompt has no system message; write it into the prompt", "invalid_parameter")
         asked = Asked(prompt=shape.prompt, **shape.common())
     else:
         system = [] if shape.system is None else [{"role": "system", "content": shape.system}]

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from finqa_lab.serve.http.openai_shapes import MESSAGES, MODEL_NAME, AnswerSchema, StopString
-from finqa_lab.serve.http.structure import STRICT, Answer, Program, Structure
+from finqa_lab.serve.http.reading import STRICT, whole
+from finqa_lab.serve.http.structure import Answer, Program, Structure
 
 STOP_STRINGS = 16
 TEMPERATURE, TOP_K, TOP_P = 0.8, 40, 0.9
@@ -21,11 +22,11 @@ class Options(BaseModel):
 
     model_config = STRICT
     temperature: Annotated[float, Field(ge=0, le=2)] = TEMPERATURE
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] = TOP_K
+    top_k: whole(0, 1_000_000) = TOP_K
     top_p: Annotated[float, Field(gt=0, le=1)] = TOP_P
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    num_predict: Annotated[int, Field(ge=-2)] = Field(-1, description="below 1: as many as there is room for")
-    num_ctx: Annotated[int, Field(ge=1)] | None = None
+    seed: whole(-(2**63), 2**63 - 1) | None = None
+    num_predict: whole(-2) = Field(-1, description="below 1: as many as there is room for")
+    num_ctx: whole(1) | None = None
     stop: Annotated[list[StopString], Field(max_length=STOP_STRINGS)] = []
 
 
@@ -59,7 +60,10 @@ class _OllamaRequest(BaseModel):
 
 
 class GenerateRequest(_OllamaRequest):
-    """``POST /api/generate``: the prompt becomes a user's message, unless ``raw`` says that it is a text to go on."""
+    """``POST /api/generate``: the prompt becomes a user's message.
+
+    With ``raw`` it is a text to go on from, as it is; ``system`` is then not used, as in Ollama.
+    """
 
     prompt: Annotated[str, Field(min_length=1)]
     system: str | None = None

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from finqa_lab.serve.http.structure import STRICT, Answer, Program, Structure
+from finqa_lab.serve.http.reading import STRICT, whole
+from finqa_lab.serve.http.structure import Answer, Program, Structure
 
 STOP_STRINGS, STOP_CHARACTERS, MESSAGES = 4, 128, 1024
 MODEL_NAME = Annotated[str, Field(min_length=1, max_length=256)]
@@ -135,11 +136,11 @@ class Sampled(BaseModel):
 
     model_config = STRICT
     model: MODEL_NAME
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: whole(1) | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, description="extension; 0 keeps all tokens")
-    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    top_k: whole(0, 1_000_000) | None = Field(None, description="extension; 0 keeps all tokens")
+    seed: whole(-(2**63), 2**63 - 1) | None = None
     stop: StopString | Annotated[list[StopString], Field(max_length=STOP_STRINGS)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -173,9 +174,7 @@ class ChatRequest(Sampled):
     """``POST /v1/chat/completions``."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MESSAGES)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="counts before max_tokens, its old name"
-    )
+    max_completion_tokens: whole(1) | None = Field(None, description="counts before max_tokens, its old name")
     logprobs: Literal[False] | None = None
 
 
@@ -184,7 +183,7 @@ class CompletionRequest(Sampled):
 
     prompt: (
         Annotated[str, Field(min_length=1)]
-        | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+        | Annotated[list[whole(0)], Field(min_length=1)]
         | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1)]
     )
     echo: Literal[False] | None = None

@@ -34,19 +34,27 @@ def document(service: Service) -> dict:
     schemas = models_json_schema(pairs, ref_template=_SHAPES)[1]["$defs"]
     for one in sent:
         _tighten(schemas[one.__name__], service)
-    _tighten_options(schemas["Options"], service)
-    events, lines = "text/event-stream", "application/x-ndjson"
+    schemas["Options"]["properties"]["num_predict"]["maximum"] = service.settings.max_tokens
+    _tighten_ids(schemas["CompletionRequest"], service)
     paths = {
-        "/v1/chat/completions": _post("Write the next turn", "ChatRequest", "ChatCompletion", events, "OpenAIError"),
-        "/v1/completions": _post("Continue a text", "CompletionRequest", "TextCompletion", events, "OpenAIError"),
+        "/v1/chat/completions": _post(
+            "Write the next turn", "ChatRequest", "ChatCompletion", _events("ChatChunk"), "OpenAIError"
+        ),
+        "/v1/completions": _post(
+            "Continue a text", "CompletionRequest", "TextCompletion", _events("TextCompletion"), "OpenAIError"
+        ),
         "/v1/models": _get("All names", "ModelList", "OpenAIError"),
         "/v1/models/{model}": _get("One name", "ModelCard", "OpenAIError", 404) | {"parameters": [_model_parameter()]},
-        "/api/generate": _post("Answer a prompt", "GenerateRequest", "GenerateReply", lines, "OllamaError"),
-        "/api/chat": _post("Write the next turn", "OllamaChatRequest", "OllamaChatReply", lines, "OllamaError"),
+        "/api/generate": _post(
+            "Answer a prompt", "GenerateRequest", "GenerateReply", _lines("GenerateReply"), "OllamaError"
+        ),
+        "/api/chat": _post(
+            "Write the next turn", "OllamaChatRequest", "OllamaChatReply", _lines("OllamaChatReply"), "OllamaError"
+        ),
         "/api/tags": _get("All names", "Tags", "OllamaError"),
         "/api/version": _get("Version of the server", "Version", "OllamaError"),
-        "/health": {"get": _operation("Ready, or 503", {"200": _json_answer(), "503": _json_answer()})},
-        "/metrics": {"get": _operation("Numbers in Prometheus's text format", {"200": _text_answer()})},
+        "/health": _bare("Ready, or 503", {"200": _json_answer(), "503": _json_answer()}, 403),
+        "/metrics": _bare("Numbers in Prometheus's text format", {"200": _text_answer()}, 401, 403),
     }
     if service.settings.api_key is not None:
         for path, item in paths.items():
@@ -74,8 +82,11 @@ def _tighten(schema: dict, service: Service) -> None:
                     choice["maximum"] = service.settings.max_tokens
 
 
-def _tighten_options(schema: dict, service: Service) -> None:
-    schema["properties"]["num_predict"]["maximum"] = service.settings.max_tokens
+def _tighten_ids(schema: dict, service: Service) -> None:
+    """A prompt of token ids: which there are, and how many the context holds."""
+    for choice in schema["properties"]["prompt"]["anyOf"]:
+        if choice.get("items", {}).get("type") == "integer":
+            choice["items"]["maximum"], choice["maxItems"] = service.chat.vocabulary - 1, service.chat.context
 
 
 def _reference(name: str) -> dict:
@@ -91,11 +102,21 @@ def _errors(shape: str, statuses) -> dict:
     return {str(status): {"description": STATUSES[status], "content": content} for status in statuses}
 
 
-def _post(summary: str, request: str, reply: str, stream: str, error: str) -> dict:
-    streamed = {"schema": {"type": "string", "description": f"pieces, for a request with stream: {reply}"}}
-    if request == "ChatRequest":
-        streamed["schema"]["description"] = "events with ChatChunk"
-    good = {"description": "the reply", "content": {"application/json": _reference(reply), stream: streamed}}
+def _events(shape: str) -> dict:
+    """Content of a stream of server-sent events; the data of the last one are ``[DONE]``."""
+    chunk = {"type": "string", "contentMediaType": "application/json", "contentSchema": _reference(shape)["schema"]}
+    data = {"anyOf": [{"const": "[DONE]"}, chunk]}
+    event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+    return {"text/event-stream": {"schema": event | {"description": "one event"}}}
+
+
+def _lines(shape: str) -> dict:
+    """Content of a stream of one JSON object a line."""
+    return {"application/x-ndjson": {"schema": {"type": "string", "description": f"lines, each a {shape}"}}}
+
+
+def _post(summary: str, request: str, reply: str, stream: dict, error: str) -> dict:
+    good = {"description": "the reply", "content": {"application/json": _reference(reply)} | stream}
     operation = _operation(summary, {"200": good} | _errors(error, STATUSES))
     operation["requestBody"] = {"required": True, "content": {"application/json": _reference(request)}}
     return {"post": operation}
@@ -104,6 +125,10 @@ def _post(summary: str, request: str, reply: str, stream: str, error: str) -> di
 def _get(summary: str, reply: str, error: str, *others: int) -> dict:
     good = {"description": summary, "content": {"application/json": _reference(reply)}}
     return {"get": _operation(summary, {"200": good} | _errors(error, (401, 403, *others)))}
+
+
+def _bare(summary: str, answers: dict, *others: int) -> dict:
+    return {"get": _operation(summary, answers | _errors("OpenAIError", others))}
 
 
 def _model_parameter() -> dict:

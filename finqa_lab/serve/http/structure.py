@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from tokenizers import Tokenizer
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.program import ARITHMETIC
 from finqa_lab.quantitative.dsl import ALL_OPERATIONS
 from finqa_lab.serve.http.errors import ApiError
+from finqa_lab.serve.http.reading import STRICT, whole
 from finqa_lab.serve.request import TokenAutomaton
 from finqa_lab.serve.structured.answers import answer_json
 from finqa_lab.serve.structured.budget import within
@@ -24,7 +25,6 @@ from finqa_lab.serve.structured.programs import STEPS, program
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Operation = Literal[ALL_OPERATIONS]
 MAX_STEPS = 8  # of a program that a client bounds
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Answer(BaseModel):
@@ -44,7 +44,7 @@ class Program(BaseModel):
     """
 
     model_config = STRICT
-    steps: int = Field(STEPS, ge=1, le=MAX_STEPS)
+    steps: whole(1, MAX_STEPS) = STEPS
     operations: list[Operation] = Field(sorted(ARITHMETIC), min_length=1, max_length=len(ALL_OPERATIONS))
     rows: list[Name] = Field([], max_length=64)
     names: list[Name] = Field([], max_length=64)
