@@ -1,7 +1,7 @@
 """From measured steps to a step model: which bandwidth, rate and overheads explain them best.
 
 The model is a maximum of two linear functions plus a third. Once it is fixed which of the two ceilings each step
-meets, it is linear in four unknowns: 1 / bandwidth, 1 / rate and the overheads, none of them negative. So a least
+meets, it is linear in five unknowns: 1 / bandwidth, 1 / rate and three overheads, none of them negative. So a least
 squares problem is solved, the ceilings are assigned anew from its solution, and so on until nothing changes, from
 several beginnings. Errors are relative: a prompt of 30 ms and a token of 5 ms count alike.
 
@@ -29,11 +29,13 @@ class MeasuredStep:
     Attributes:
         cost: operations and bytes.
         sequences: in it.
+        positions: that it computed.
         seconds: that it took.
     """
 
     cost: Cost
     sequences: int
+    positions: int
     seconds: float
 
 
@@ -66,13 +68,14 @@ def calibrate(steps: Sequences[MeasuredStep], overheads: bool = True) -> Calibra
     Raises:
         CourseError: when there are fewer steps than unknowns, or a time is not positive.
     """
-    unknowns = 4 if overheads else 2
+    unknowns = 5 if overheads else 2
     if len(steps) <= unknowns or min(step.seconds for step in steps) <= 0:
         raise CourseError(f"{len(steps)} steps do not determine {unknowns} unknowns; measure more, with positive times")
     seconds = np.array([step.seconds for step in steps])
     moved = np.array([float(step.cost.bytes) for step in steps])
     done = np.array([float(step.cost.operations) for step in steps])
-    others = np.array([[1.0, float(step.sequences)] for step in steps])[:, : 2 if overheads else 0]
+    others = np.array([[1.0, float(step.sequences), float(step.positions > 1)] for step in steps])
+    others = others[:, : unknowns - 2]
     best = None
     intensity = done / moved
     for ridge in [np.inf, -np.inf, *np.quantile(intensity, [0.1, 0.25, 0.5, 0.75, 0.9])]:

@@ -10,7 +10,7 @@ assumption, and every number that comes from it an estimate.
 """
 
 from collections.abc import Sequence as Sequences
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def efficiency(table: dict[int, float] = DIARY) -> dict[int, float]:
 
 def reaching(machine: StepModel, fraction: float) -> StepModel:
     """The machine with a fraction of both of its ceilings."""
-    return StepModel(machine.bandwidth * fraction, machine.rate * fraction, machine.overhead, machine.sequence_overhead)
+    return replace(machine, bandwidth=machine.bandwidth * fraction, rate=machine.rate * fraction)
 
 
 def decode_rates(
@@ -127,5 +127,5 @@ def decode_rates(
     rates = {}
     for count in concurrency:
         cost = step_cost(config, [Part(1, behind)] * count, element_bytes)
-        rates[count] = count / machine.seconds(cost, count)
+        rates[count] = count / machine.seconds(cost, count, count)
     return rates

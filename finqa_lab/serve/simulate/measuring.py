@@ -61,9 +61,10 @@ def measure_closed(
     first = [parts for _, parts in runs[0]]
     if any([parts for _, parts in run] != first for run in runs):
         raise CourseError("the repetitions had different steps; use engines and requests without randomness")
+    least = [min(run[place][0] for run in runs) for place in range(len(first))]
     steps = [
-        MeasuredStep(step_cost(config, parts, element_bytes), len(parts), min(run[place][0] for run in runs))
-        for place, parts in enumerate(first)
+        MeasuredStep(step_cost(config, parts, element_bytes), len(parts), sum(part.new for part in parts), seconds)
+        for parts, seconds in zip(first, least)
     ]
     return Measured(concurrency, sum(part.chooses for parts in first for part in parts), steps)
 

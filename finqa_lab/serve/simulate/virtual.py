@@ -75,7 +75,8 @@ class _Runner:
     def run(self, work: Sequences[Work]) -> Tensor:
         """Move the clock on; (S, V) zeros."""
         parts = parts_of(work)
-        seconds = self.machine.seconds(step_cost(self.config, parts, self.element_bytes), len(parts))
+        cost = step_cost(self.config, parts, self.element_bytes)
+        seconds = self.machine.seconds(cost, len(parts), sum(part.new for part in parts))
         self.now += seconds
         self.steps.append((seconds, parts))
         return torch.zeros(sum(part.chooses for part in parts), self.vocabulary)

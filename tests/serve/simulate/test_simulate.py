@@ -166,14 +166,15 @@ def synthetic(model, noise=0.0, count=200, seed=0):
         parts = [Part(1, int(rng.integers(1, 200))) for _ in range(rng.integers(1, 17))]
         parts += [Part(int(rng.integers(2, 120)), 0) for _ in range(rng.integers(0, 3))]
         cost = step_cost(TINY, parts)
-        steps.append(MeasuredStep(cost, len(parts), model.seconds(cost, len(parts)) * (1 + noise * rng.exponential())))
+        shape = len(parts), sum(part.new for part in parts)
+        steps.append(MeasuredStep(cost, *shape, model.seconds(cost, *shape) * (1 + noise * rng.exponential())))
     return steps
 
 
 def test_calibration_finds_the_machine_that_made_the_steps():
-    truth = StepModel(bandwidth=5e7, rate=2e8, overhead=0.002, sequence_overhead=0.0003)
+    truth = StepModel(bandwidth=5e7, rate=2e8, overhead=0.002, sequence_overhead=0.0003, matrix_overhead=0.001)
     found = calibrate(synthetic(truth))
-    for name in ("bandwidth", "rate", "overhead", "sequence_overhead"):
+    for name in ("bandwidth", "rate", "overhead", "sequence_overhead", "matrix_overhead"):
         assert getattr(found.model, name) == pytest.approx(getattr(truth, name), rel=1e-4)
     assert found.worst < 1e-5 and 0.1 < found.by_operations < 0.9
     noisy = calibrate(synthetic(truth, noise=0.05))
@@ -188,7 +189,7 @@ def test_a_ceiling_that_no_step_meets_is_infinite():
 
 def test_a_bare_roofline_has_no_overheads_and_says_how_wrong_it_is():
     found = calibrate(synthetic(StepModel(5e7, 2e8, 0.02)), overheads=False)
-    assert (found.model.overhead, found.model.sequence_overhead) == (0, 0)
+    assert found.model == StepModel(found.model.bandwidth, found.model.rate)
     assert found.error > 0.05
 
 
@@ -201,7 +202,7 @@ def test_least_squares_without_negative_unknowns_are_scipys(seed):
 
 
 @pytest.mark.parametrize(
-    "steps", [[], [MeasuredStep(Cost(1, 1, 1), 1, 0.0)] * 9, [MeasuredStep(Cost(1, 1, 1), 1, 1.0)] * 4]
+    "steps", [[], [MeasuredStep(Cost(1, 1, 1), 1, 1, 0.0)] * 9, [MeasuredStep(Cost(1, 1, 1), 1, 1, 1.0)] * 4]
 )
 def test_steps_that_do_not_determine_a_machine_are_refused(steps):
     with pytest.raises(CourseError, match="do not determine"):
