@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from finqa_lab.serve.http.reading import STRICT, whole
+from finqa_lab.serve.http.reading import STRICT, only, whole
 from finqa_lab.serve.http.structure import Answer, Program, Structure
 
 STOP_STRINGS, STOP_CHARACTERS, MESSAGES = 4, 128, 1024
@@ -60,7 +60,7 @@ class AnswerSchema(BaseModel):
     type: Literal["object"]
     properties: AnswerProperties
     required: Annotated[list[Literal["answer"]], Field(min_length=1, max_length=1)]
-    additional_properties: Annotated[Literal[False], Field(alias="additionalProperties")] = False
+    additional_properties: Annotated[only(False), Field(alias="additionalProperties")] = False
     title: str | None = None
     description: str | None = None
 
@@ -145,7 +145,7 @@ class Sampled(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
-    n: Literal[1] | None = None
+    n: only(1) | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     user: Annotated[str, Field(max_length=256)] | None = Field(None, description="not used")
@@ -175,7 +175,7 @@ class ChatRequest(Sampled):
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MESSAGES)]
     max_completion_tokens: whole(1) | None = Field(None, description="counts before max_tokens, its old name")
-    logprobs: Literal[False] | None = None
+    logprobs: only(False) | None = None
 
 
 class CompletionRequest(Sampled):
@@ -186,5 +186,5 @@ class CompletionRequest(Sampled):
         | Annotated[list[whole(0)], Field(min_length=1)]
         | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1)]
     )
-    echo: Literal[False] | None = None
-    best_of: Literal[1] | None = None
+    echo: only(False) | None = None
+    best_of: only(1) | None = None

@@ -1,7 +1,7 @@
 """From a request's body to its shape, or one sentence about the first thing that is wrong with it."""
 
 import json
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -19,6 +19,17 @@ def _whole(value):
 def whole(least: int, most: int | None = None):
     """The type of a whole number within bounds, as JSON schema has it: 12, and 12.0 too."""
     return Annotated[int, Field(ge=least, le=most), BeforeValidator(_whole)]
+
+
+def only(expected: bool | int):
+    """The type of one value. ``Literal`` compares with ``==``, by which 0 is False and True is 1."""
+
+    def same_kind(value):
+        if isinstance(value, bool) != isinstance(expected, bool):
+            raise ValueError(f"Input should be {json.dumps(expected)}")
+        return _whole(value)
+
+    return Annotated[Literal[expected], BeforeValidator(same_kind)]
 
 
 def read_shape(shape: type[Shape], body: bytes) -> Shape:

@@ -200,6 +200,8 @@ def test_a_limit_below_the_shortest_structured_reply_is_refused(client):
     "more, param",
     [
         ({"n": 2}, "n"),
+        ({"n": True}, "n"),
+        ({"logprobs": 0}, "logprobs"),
         ({"tools": []}, "tools"),
         ({"logprobs": True}, "logprobs"),
         ({"presence_penalty": 1.0}, "presence_penalty"),
