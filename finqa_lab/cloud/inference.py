@@ -4,24 +4,32 @@
 reads a chat request; ``predict_fn`` generates, once, and reads the answer; ``output_fn`` writes ``{"answer": number}``.
 
 The request is the one that vLLM and TGI take, ``{"messages": [...], "max_tokens": 64}``, so that the chat template is
-applied here and by them. A body with ``inputs`` would go past it, and is refused. A reply without an answer is not
-generated again: decoding is deterministic, so the second reply would be the first.
+applied here and by them. A body with ``inputs`` would go past it, and is refused.
+
+What the model may write is bound by a grammar (:mod:`finqa_lab.serve.structured`), named in the archive's
+``answering.json``: ``json`` for ``{"answer": number}``, ``program`` for a program that is executed here, ``free`` for
+anything, which is read and may have no answer in it. Decoding is deterministic, so a reply without an answer (of a free
+model, or a program that divides by zero) is not generated again: the second reply would be the first.
 """
 
 import json
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import read_json
+from finqa_lab.nn.generate import Stop
 from finqa_lab.quantitative.replies import read_reply
+from finqa_lab.serve.engine import Engine, EngineSettings, complete
+from finqa_lab.serve.request import Request, TokenAutomaton
+from finqa_lab.serve.structured.answers import answer_json
+from finqa_lab.serve.structured.budget import within
+from finqa_lab.serve.structured.programs import program
 from finqa_lab.tune.adapters import CONFIG_FILE, load_adapter
-from finqa_lab.tune.answering import replies
 from finqa_lab.tune.base import Base, load_base
-from finqa_lab.tune.lora import base_model
 
 try:  # in the real images a refusal keeps its status only as this class
     from sagemaker_inference.errors import BaseInferenceToolkitError as _Refusal
@@ -33,7 +41,11 @@ except ImportError:
             self.status_code, self.message, self.phrase = status_code, message, phrase
 
 
-ADAPTER_FOLDER = "adapter"
+ADAPTER = "adapter"
+"""Folder of the adapter in the archive, and its name in a request."""
+FORM_FILE = "answering.json"
+GRAMMARS = {"json": answer_json, "program": program, "free": None}
+"""Makers of the grammar, by form."""
 JSON = "application/json"
 MAX_MESSAGES, MAX_CHARACTERS, MAX_TOKENS, DEFAULT_TOKENS = 64, 20_000, 512, 128
 ROLES = ("system", "user", "assistant")
@@ -55,9 +67,18 @@ class NoAnswer(_Refusal):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What ``model_fn`` hands to ``predict_fn``."""
+    """What ``model_fn`` hands to ``predict_fn``.
+
+    Attributes:
+        base: the model with its tokenizer and template.
+        engine: that generates; it keeps the prefixes of prompts.
+        grammar: of the replies, or None.
+        adapted: whether there is an adapter.
+    """
 
     base: Base
+    engine: Engine
+    grammar: TokenAutomaton | None
     adapted: bool
 
 
@@ -71,14 +92,18 @@ class Question:
 
 
 def model_fn(model_dir: str, context=None) -> Loaded:
-    """Read the model and attach the adapter that lies beside it."""
-    base = load_base(str(model_dir), device="cuda" if torch.cuda.is_available() else "cpu")
-    folder = Path(model_dir) / ADAPTER_FOLDER
-    adapted = (folder / CONFIG_FILE).is_file()
+    """Read the model, attach the adapter that lies beside it, compile the grammar of its replies."""
+    folder = Path(model_dir)
+    base = load_base(str(folder), device="cuda" if torch.cuda.is_available() else "cpu")
+    adapted = (folder / ADAPTER / CONFIG_FILE).is_file()
     if adapted:
-        load_adapter(folder, base.model)
+        load_adapter(folder / ADAPTER, base.model, ADAPTER)
     base.model.eval()
-    return Loaded(base, adapted)
+    values = read_json(folder / FORM_FILE, "the form of the answers") if (folder / FORM_FILE).is_file() else {}
+    make = GRAMMARS[values.get("form", "free")]
+    grammar = make(base.tokenizer, base.end, vocabulary=base.model.config.vocabulary) if make else None
+    blocks = 2 * -(-base.model.config.context // EngineSettings.block_size)
+    return Loaded(base, Engine(base.model, EngineSettings(blocks=blocks, batch=1)), grammar, adapted)
 
 
 def input_fn(body: bytes | str, content_type: str = JSON, context=None) -> Question:
@@ -113,14 +138,17 @@ def input_fn(body: bytes | str, content_type: str = JSON, context=None) -> Quest
 def predict_fn(question: Question, loaded: Loaded, context=None) -> float:
     """Generate one reply and read its answer."""
     base = loaded.base
-    asked = {"request": question.messages}
-    without = base_model(base.model) if loaded.adapted and not question.adapted else nullcontext()
     try:
-        with without:
-            found = replies(base.model, base.tokenizer, base.template, asked, question.max_tokens, end=base.end)
-    except CourseError as error:  # a prompt too long, or messages that the template does not take
+        prompt = base.tokenizer.encode(
+            base.template.render(question.messages, reply=True), add_special_tokens=False
+        ).ids
+        stop = Stop(question.max_tokens, frozenset(base.end))
+        grammar = within(loaded.grammar, question.max_tokens) if loaded.grammar else None
+        adapter = ADAPTER if loaded.adapted and question.adapted else None
+        (tokens,) = complete(loaded.engine, [Request(tuple(prompt), stop, adapter=adapter, grammar=grammar)])
+    except CourseError as error:  # a prompt too long, messages that the template does not take, too few tokens
         raise Malformed(str(error)) from None
-    reading = read_reply(found["request"])
+    reading = read_reply(base.tokenizer.decode(tokens, skip_special_tokens=True))
     if isinstance(reading.answer, str):
         raise NoAnswer(f"the answer is a name, {reading.answer[:40]!r}, and a number was promised")
     if reading.answer is None or not math.isfinite(reading.answer):

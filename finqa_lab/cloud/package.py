@@ -3,6 +3,7 @@
 The layout is that of SageMaker's PyTorch and Hugging Face images::
 
     config.json tokenizer.json tokenizer_config.json model.safetensors     the model, in the Hugging Face layout
+    answering.json                                                         the form of the model's replies
     adapter/adapter_config.json adapter/adapter_model.safetensors          perhaps; attached when the handler starts
     code/inference.py code/requirements.txt code/finqa_lab/...             the handler and what it imports
 
@@ -13,6 +14,7 @@ of the same content have the same SHA-256 (with the same zlib), so a plan can na
 import ast
 import gzip
 import io
+import json
 import os
 import tarfile
 import tempfile
@@ -32,6 +34,8 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 REQUIRED = ("config.json", "tokenizer.json", "code/inference.py", "code/requirements.txt")
 REQUIREMENTS = ("jinja2", "platformdirs", "regex", "safetensors", "tokenizers")
 """What the handler imports beside torch and numpy, which the images have."""
+FORM_FILE, FORMS = "answering.json", ("json", "program", "free")
+"""What the model replies: ``{"answer": number}``, a program that the handler executes, or anything."""
 MOST_MEMBERS, MOST_BYTES = 2_000, 40 * 1024**3
 _HANDLER = Path(__file__).with_name("inference.py")
 
@@ -59,7 +63,7 @@ class Package:
 
 
 def build_package(
-    out: str | os.PathLike, model: str | os.PathLike, adapter: str | os.PathLike | None = None
+    out: str | os.PathLike, model: str | os.PathLike, adapter: str | os.PathLike | None = None, form: str = "json"
 ) -> Package:
     """Write the archive of a model, whole or not at all.
 
@@ -68,13 +72,16 @@ def build_package(
         model: folder in the Hugging Face layout; of it JSON, safetensors and the chat template are taken, never a
             pickle. Merged weights are such a folder.
         adapter: folder of an adapter that the handler attaches to it.
+        form: of what the model replies, one of :data:`FORMS`; the grammar that binds it.
 
     Raises:
-        CourseError: when a folder lacks a file that is needed, or the archive cannot be written.
+        CourseError: when there is no such form, a folder lacks a file that is needed, or the archive cannot be written.
     """
     out = Path(out)
     out = out / ARCHIVE if out.is_dir() else out
-    contents = _model_files(Path(model)) | _code_files()
+    if form not in FORMS:
+        raise CourseError(f"there is no form '{form}' of answers; choose one of {', '.join(FORMS)}")
+    contents = _model_files(Path(model)) | _code_files() | {FORM_FILE: (json.dumps({"form": form}) + "\n").encode()}
     if adapter is not None:
         contents |= _adapter_files(Path(adapter))
     missing = [name for name in REQUIRED if name not in contents]

@@ -50,10 +50,10 @@ def test_the_layout_is_the_services_and_no_pickle_or_hidden_file_travels(model, 
     assert package.path.name == "model.tar.gz" and package.adapted
     outside_code = [name for name in package.members if not name.startswith("code/")]
     assert outside_code == [
-        "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "chat_template.jinja", "config.json",
-        "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "answering.json", "chat_template.jinja",
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
-    assert {"code/inference.py", "code/requirements.txt", "code/finqa_lab/tune/answering.py"} <= set(package.members)
+    assert {"code/inference.py", "code/requirements.txt", "code/finqa_lab/serve/engine.py"} <= set(package.members)
     assert not [name for name in package.members if name.startswith(("code/finqa_lab/cloud", "code/finqa_lab/course"))]
     assert not build_package(tmp_path / "plain.tar.gz", model).adapted
     with tarfile.open(package.path) as archive:
