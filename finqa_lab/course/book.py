@@ -33,7 +33,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
 from finqa_lab.finqa import card, describe
 
-ROOMS = ("text", "nn", "arithmetic", "finqa", "retrieve", "quantitative", "pretrain", "tune", "course")
+ROOMS = ("text", "nn", "web", "arithmetic", "finqa", "retrieve", "quantitative", "pretrain", "tune", "serve", "course")
 
 
 def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
@@ -170,7 +170,8 @@ def api_page(room: str) -> str:
     package = f"finqa_lab.{room}"
     folder = Path(__file__).resolve().parent.parent / room
     names = [module.name for module in pkgutil.walk_packages([str(folder)], f"{package}.") if "__" not in module.name]
-    section = "## {0}\n\n```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n```\n"
+    # Every pydantic model has a member model_config, with the text of the library's own.
+    section = "## {0}\n\n```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n   :exclude-members: model_config\n```\n"
     return "\n".join(section.format(name) for name in names)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from finqa_lab.serve.http.openai_shapes import MESSAGES, MODEL_NAME, AnswerSchema, StopString
-from finqa_lab.serve.http.reading import STRICT, whole
+from finqa_lab.serve.http.reading import Strict, whole
 from finqa_lab.serve.http.structure import Answer, Program, Structure
 
 STOP_STRINGS = 16
@@ -17,10 +17,9 @@ TEMPERATURE, TOP_K, TOP_P = 0.8, 40, 0.9
 """Ollama's defaults."""
 
 
-class Options(BaseModel):
+class Options(Strict):
     """How a reply is written; ``num_ctx`` is accepted and not used, because the context is the model's."""
 
-    model_config = STRICT
     temperature: Annotated[float, Field(ge=0, le=2)] = TEMPERATURE
     top_k: whole(0, 1_000_000) = TOP_K
     top_p: Annotated[float, Field(gt=0, le=1)] = TOP_P
@@ -30,10 +29,9 @@ class Options(BaseModel):
     stop: Annotated[list[StopString], Field(max_length=STOP_STRINGS)] = []
 
 
-class _OllamaRequest(BaseModel):
+class _OllamaRequest(Strict):
     """What both requests have."""
 
-    model_config = STRICT
     model: MODEL_NAME
     stream: bool = True
     format: Literal["json", "program"] | AnswerSchema | None = Field(
@@ -70,10 +68,9 @@ class GenerateRequest(_OllamaRequest):
     raw: bool = False
 
 
-class OllamaMessage(BaseModel):
+class OllamaMessage(Strict):
     """One turn."""
 
-    model_config = STRICT
     role: Literal["system", "user", "assistant"]
     content: str
 

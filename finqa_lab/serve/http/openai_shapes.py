@@ -6,9 +6,9 @@ an error. Fields with one possible value are here because clients send their def
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from finqa_lab.serve.http.reading import STRICT, only, whole
+from finqa_lab.serve.http.reading import Strict, only, whole
 from finqa_lab.serve.http.structure import Answer, Program, Structure
 
 STOP_STRINGS, STOP_CHARACTERS, MESSAGES = 4, 128, 1024
@@ -16,18 +16,16 @@ MODEL_NAME = Annotated[str, Field(min_length=1, max_length=256)]
 StopString = Annotated[str, Field(min_length=1, max_length=STOP_CHARACTERS)]
 
 
-class TextPart(BaseModel):
+class TextPart(Strict):
     """Part of a message; several are joined without anything between."""
 
-    model_config = STRICT
     type: Literal["text"]
     text: str
 
 
-class ChatMessage(BaseModel):
+class ChatMessage(Strict):
     """One turn; ``developer`` is the new name of ``system``."""
 
-    model_config = STRICT
     role: Literal["system", "developer", "user", "assistant"]
     content: str | Annotated[list[TextPart], Field(min_length=1, max_length=MESSAGES)]
 
@@ -37,26 +35,23 @@ class ChatMessage(BaseModel):
         return {"role": "system" if self.role == "developer" else self.role, "content": text}
 
 
-class NumberSchema(BaseModel):
+class NumberSchema(Strict):
     """JSON schema of a number."""
 
-    model_config = STRICT
     type: Literal["number"]
     title: str | None = None
     description: str | None = None
 
 
-class AnswerProperties(BaseModel):
+class AnswerProperties(Strict):
     """The members of the answer."""
 
-    model_config = STRICT
     answer: NumberSchema
 
 
-class AnswerSchema(BaseModel):
+class AnswerSchema(Strict):
     """The JSON schema that this server can guarantee: an object with one number, ``answer``."""
 
-    model_config = ConfigDict(**STRICT, validate_by_name=True)
     type: Literal["object"]
     properties: AnswerProperties
     required: Annotated[list[Literal["answer"]], Field(min_length=1, max_length=1)]
@@ -65,20 +60,18 @@ class AnswerSchema(BaseModel):
     description: str | None = None
 
 
-class NamedSchema(BaseModel):
+class NamedSchema(Strict):
     """OpenAI's envelope of a schema."""
 
-    model_config = STRICT
     name: Annotated[str, Field(min_length=1, max_length=64)]
     schema_: Annotated[AnswerSchema, Field(alias="schema")]
     strict: bool | None = None
     description: str | None = None
 
 
-class TextFormat(BaseModel):
+class TextFormat(Strict):
     """Free text."""
 
-    model_config = STRICT
     type: Literal["text"]
 
     def structure(self) -> Structure | None:
@@ -86,10 +79,9 @@ class TextFormat(BaseModel):
         return None
 
 
-class ObjectFormat(BaseModel):
+class ObjectFormat(Strict):
     """Any JSON object, by OpenAI's definition; from this server always ``{"answer": number}``."""
 
-    model_config = STRICT
     type: Literal["json_object"]
 
     def structure(self) -> Structure | None:
@@ -97,10 +89,9 @@ class ObjectFormat(BaseModel):
         return Answer()
 
 
-class SchemaFormat(BaseModel):
+class SchemaFormat(Strict):
     """JSON of a schema."""
 
-    model_config = STRICT
     type: Literal["json_schema"]
     json_schema: NamedSchema
 
@@ -109,10 +100,9 @@ class SchemaFormat(BaseModel):
         return Answer()
 
 
-class ProgramFormat(BaseModel):
+class ProgramFormat(Strict):
     """Extension: a program of the course's language, ``subtract(5829, 5735), divide(#0, 5735)``."""
 
-    model_config = STRICT
     type: Literal["program"]
     program: Program = Program()
 
@@ -124,17 +114,15 @@ class ProgramFormat(BaseModel):
 ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat | ProgramFormat, Field(discriminator="type")]
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Strict):
     """Options of a stream."""
 
-    model_config = STRICT
     include_usage: bool = False
 
 
-class Sampled(BaseModel):
+class Sampled(Strict):
     """What both requests have."""
 
-    model_config = STRICT
     model: MODEL_NAME
     max_tokens: whole(1) | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None

@@ -23,8 +23,8 @@ async def attended(receive, seconds: float) -> AsyncIterator[Callable[[], None]]
         seconds: may be 0 or less.
 
     Returns:
-        A function that stops watching the client, to be called before the last message is sent: behind it the server
-        reports a disconnect in any case.
+        A function to be called before the last message is sent, which stops watching the client. Behind that message
+        the server reports a disconnect in any case.
 
     Raises:
         ClientGone: when the client has closed the connection.

@@ -7,9 +7,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from finqa_lab.serve.http.errors import ApiError
 
-Shape = TypeVar("Shape", bound=BaseModel)
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""Configuration of every shape: no text for a number, no field that is not known."""
+Shape = TypeVar("Shape", bound="Strict")
+
+
+class Strict(BaseModel):
+    """What every shape of a request begins with: no text is taken for a number, and no unknown field."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 def _whole(value):

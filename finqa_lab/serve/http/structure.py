@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from tokenizers import Tokenizer
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.program import ARITHMETIC
 from finqa_lab.quantitative.dsl import ALL_OPERATIONS
 from finqa_lab.serve.http.errors import ApiError
-from finqa_lab.serve.http.reading import STRICT, whole
+from finqa_lab.serve.http.reading import Strict, whole
 from finqa_lab.serve.request import TokenAutomaton
 from finqa_lab.serve.structured.answers import answer_json
 from finqa_lab.serve.structured.budget import within
@@ -27,13 +27,11 @@ Operation = Literal[ALL_OPERATIONS]
 MAX_STEPS = 8  # of a program that a client bounds
 
 
-class Answer(BaseModel):
+class Answer(Strict):
     """The reply is ``{"answer": -12.5}``: one number of bounded length, and nothing around it."""
 
-    model_config = STRICT
 
-
-class Program(BaseModel):
+class Program(Strict):
     """The reply is a program: ``subtract(5829, 5735), divide(#0, 5735)``, and nothing around it.
 
     Attributes:
@@ -43,7 +41,6 @@ class Program(BaseModel):
         names: for rankings.
     """
 
-    model_config = STRICT
     steps: whole(1, MAX_STEPS) = STEPS
     operations: list[Operation] = Field(sorted(ARITHMETIC), min_length=1, max_length=len(ALL_OPERATIONS))
     rows: list[Name] = Field([], max_length=64)
