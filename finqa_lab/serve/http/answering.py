@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from finqa_lab.errors import CourseError
@@ -41,6 +42,8 @@ class Writer(Protocol):
         """A reply that is not streamed, as JSON."""
 
 
+_GRAMMARS = ThreadPoolExecutor(1, "grammars")
+"""Compiling a grammar takes up to two seconds; whoever asks for many of them waits for them alone."""
 Read = Callable[[bytes], tuple[Asked, Callable[[Exchange], Writer]]]
 
 
@@ -103,7 +106,8 @@ class Answering:
     async def _pieces(self, asked: Asked, exchange: Exchange) -> AsyncIterator[Piece]:
         service = self.service
         arguments = asked, service.chat, service.catalogue, service.grammars, service.settings.max_tokens
-        request = await asyncio.to_thread(request_for, *arguments)  # a long text, or a grammar, takes its time
+        pool = None if asked.structure is None else _GRAMMARS
+        request = await asyncio.get_running_loop().run_in_executor(pool, request_for, *arguments)
         exchange.adapter, exchange.prompt_tokens = request.adapter, len(request.prompt)
         reply = pieces(service.worker, request, asked.stop, service.chat.tokenizer, exchange)
         async with contextlib.aclosing(reply):

@@ -1,5 +1,6 @@
 """What a client wants, in one form for both dialects, and the engine's request that it becomes."""
 
+import functools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,14 +87,17 @@ class Chat:
             raise ApiError(400, text, "context_length_exceeded", field)
         return tuple(ids)
 
+    @functools.cached_property
+    def _control_tokens(self) -> list[str]:
+        return [token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special]
+
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _refuse_control_tokens(self, messages: Messages) -> None:
         """Text like ``<|end|><|system|>`` in a message would become the tokens themselves: a turn of another role."""
-        special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special]
         for index, message in enumerate(messages):
-            for token in special:
+            for token in self._control_tokens:
                 if token in message["content"]:
                     text = f"messages[{index}] contains {token!a}, which tells the turns of a conversation apart"
                     raise ApiError(400, text, "control_token", f"messages[{index}].content")

@@ -31,7 +31,7 @@ class ServerSettings:
     port: int = _option(8000, 0, 65_535, "port; 0 takes a free one and logs it")
     max_tokens: int = _option(1024, 1, 1_000_000, "tokens of one reply")
     body_cap: int = _option(1_000_000, 256, 100_000_000, "bytes of a request's body")
-    timeout: float = _option(120.0, 0.05, 3600, "seconds from a request's arrival to its last token")
+    timeout: float = _option(600.0, 0.05, 86_400, "seconds from a request's arrival to its last token")
     drain: float = _option(20.0, 0, 3600, "seconds for requests in flight when stopping")
     api_key: str | None = field(default=None, repr=False)  # out of logs and tracebacks
 

@@ -4,9 +4,8 @@ Constrained decoding cannot leave the grammar, so a reply is valid by constructi
 the grammar then counts them (:mod:`finqa_lab.serve.structured.budget`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -22,9 +21,11 @@ from finqa_lab.serve.structured.answers import answer_json
 from finqa_lab.serve.structured.budget import within
 from finqa_lab.serve.structured.programs import STEPS, program
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Row = Annotated[str, Field(min_length=1, max_length=80)]
+Name = Annotated[str, Field(min_length=1, max_length=24)]
 Operation = Literal[ALL_OPERATIONS]
-MAX_STEPS = 8  # of a program that a client bounds
+MAX_STEPS, MAX_ROWS, MAX_NAMES = 5, 32, 16
+"""Bounds that keep the compilation of any grammar that a client can ask for at one or two seconds of one core."""
 
 
 class Answer(Strict):
@@ -43,8 +44,8 @@ class Program(Strict):
 
     steps: whole(1, MAX_STEPS) = STEPS
     operations: list[Operation] = Field(sorted(ARITHMETIC), min_length=1, max_length=len(ALL_OPERATIONS))
-    rows: list[Name] = Field([], max_length=64)
-    names: list[Name] = Field([], max_length=64)
+    rows: list[Row] = Field([], max_length=MAX_ROWS)
+    names: list[Name] = Field([], max_length=MAX_NAMES)
 
 
 Structure = Answer | Program
@@ -70,10 +71,10 @@ class Grammars:
         Raises:
             ApiError: 400 when the bounds do not fit together, or no reply is so short.
         """
-        make: Callable = partial(answer_json)
-        if isinstance(structure, Program):
-            make = partial(program, **structure.model_dump())
+        model = {"tokenizer": self.tokenizer, "end": tuple(self.end), "vocabulary": self.vocabulary}
         try:
-            return within(make(self.tokenizer, tuple(self.end), vocabulary=self.vocabulary), limit)
+            if isinstance(structure, Program):
+                return within(program(**model, **structure.model_dump()), limit)
+            return within(answer_json(**model), limit)
         except CourseError as error:
             raise ApiError(400, f"response format: {error}", "unsupported_response_format", "response_format") from None
