@@ -11,7 +11,7 @@ import sys
 import finqa_lab
 from finqa_lab.errors import CourseError
 
-COMMANDS = ("run", "params", "release", "book", "data", "pretrain", "train", "serve", "registry", "doctor")
+COMMANDS = ("run", "params", "release", "book", "data", "pretrain", "train", "serve", "cloud", "registry", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:

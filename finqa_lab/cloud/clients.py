@@ -19,6 +19,13 @@ Target = Literal["offline", "aws"]
 _READ_S = {"sagemaker-runtime": 70}
 """Seconds to wait for a reply; the guide asks for more than the container's 60."""
 
+_NOTHING_OF_THE_USER = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+"""botocore's variables without their environment: name in a file, variable, default, conversion."""
+
 
 class Cloud:
     """Clients of one region.
@@ -92,12 +99,9 @@ def new_session(read_credentials: bool):
         import botocore.session
     except ImportError:
         raise CourseError("the cloud commands need boto3: pip install 'finqa-lab[cloud]'") from None
-    core = botocore.session.Session()
+    core = botocore.session.Session(session_vars=None if read_credentials else _NOTHING_OF_THE_USER)
     core.register_component("data_loader", loader())
     if not read_credentials:
-        for variable in ("config_file", "credentials_file"):
-            core.set_config_variable(variable, os.devnull)
-        core.set_config_variable("profile", None)
         core.set_credentials("offline", "offline")
     core.register("before-parameter-build.*.*", _check, unique_id="finqa-lab-check")
     return boto3.Session(botocore_session=core)

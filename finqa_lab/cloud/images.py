@@ -10,11 +10,18 @@ The SDK's own tables have gaps (in that of 2.27.0 ``ml.g5.xlarge`` is missing fr
 ``ml.g5n.xlarge``), so an image URI says nothing about whether a region has the instance.
 """
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 
 from finqa_lab.cloud.errors import CloudError
 from finqa_lab.errors import CourseError
+from finqa_lab.files import home, write_atomic
 
 MODEL_DIR = "/opt/ml/model"
 SERVERS = {"vllm": ("huggingface-vllm", "0.21.0"), "tgi": ("huggingface-llm", "3.0.1"), "handler": ("pytorch", "2.6.0")}
@@ -73,26 +80,68 @@ def environment(server: str, adapted: bool, context: int = 4096) -> Mapping[str,
     return {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": f"{MODEL_DIR}/code"}
 
 
+LOOK_UP = """
+import json, sys
+framework, version, region, instance, scope = json.loads(sys.argv[1])
+try:
+    from sagemaker.core import image_uris
+except ImportError:
+    print(json.dumps({"missing": True}))
+    sys.exit()
+try:
+    known = image_uris.config_for_framework(framework)
+    pythons = known.get(scope, known).get("versions", {}).get(version, {}).get("py_versions") or [None]
+    uri = image_uris.retrieve(framework, region, version=version, py_version=pythons[-1], instance_type=instance,
+                              image_scope=scope)
+    print(json.dumps({"uri": uri}))
+except (ValueError, KeyError) as error:
+    print(json.dumps({"error": str(error).split("\\n")[0][:200]}))
+"""
+"""The look-up, for a process of its own: importing the SDK makes a boto3 session, which reads the user's profile."""
+
+
+def sdk_environment() -> dict[str, str]:
+    """Variables for the look-up: nothing of the user's account, and files of it that are empty."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "SAGEMAKER_"))}
+    empty = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return kept | empty | {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
 def _retrieve(framework: str, version: str, region: str, instance: str, scope: str) -> str:
+    """Look an image up; the SDK takes seconds to import, so its answers are kept, by its version."""
     try:
-        from sagemaker.core import image_uris
-    except ImportError:
-        raise CourseError("image URIs need sagemaker-core: pip install 'finqa-lab[cloud]'") from None
+        kept = home() / "cloud" / f"images-{metadata.version('sagemaker-core')}.json"
+    except metadata.PackageNotFoundError:
+        raise CourseError(_MISSING) from None
+    asked = json.dumps([framework, version, region, instance, scope])
+    known = _read(kept)
+    if asked not in known:
+        known[asked] = _ask_sdk(asked)
+        write_atomic(kept, json.dumps(known, indent=1) + "\n")
+    answer = known[asked]
+    if "error" in answer:
+        raise CloudError(f"the SDK lists no {framework} {version} image for {instance} in {region}: {answer['error']}")
+    return answer["uri"]
+
+
+def _ask_sdk(asked: str) -> dict[str, str]:
+    command = [sys.executable, "-c", LOOK_UP, asked]
+    done = subprocess.run(command, capture_output=True, text=True, env=sdk_environment(), timeout=300)
     try:
-        return image_uris.retrieve(
-            framework, region, version=version, py_version=_python(framework, version, scope), instance_type=instance,
-            image_scope=scope,
-        )  # fmt: skip
-    except (ValueError, KeyError) as error:
-        reason = str(error).split("\n")[0][:200]
-        raise CloudError(f"the SDK lists no {framework} {version} image for {instance} in {region}: {reason}") from None
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        raise CloudError(f"the SDK could not be asked for an image: {done.stderr.strip()[-200:]}") from None
+    if "missing" in answer:
+        raise CourseError(_MISSING)
+    return answer
 
 
-def _python(framework: str, version: str, scope: str) -> str | None:
-    """The newest Python of an image, where the SDK wants it named."""
-    from sagemaker.core.image_uris import config_for_framework
+def _read(path: Path) -> dict:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
-    config = config_for_framework(framework)
-    config = config.get(scope, config)
-    versions = config.get("versions", {}).get(version, {}).get("py_versions") or [None]
-    return versions[-1]
+
+_MISSING = "image URIs need sagemaker-core: pip install 'finqa-lab[cloud]'"

@@ -13,6 +13,7 @@ billing, how long anything takes.
 """
 
 import contextlib
+import datetime
 import io
 import json
 import re
@@ -27,6 +28,7 @@ from finqa_lab.cloud.clients import Cloud, new_session
 from finqa_lab.cloud.container import Container, Limits, start_host
 from finqa_lab.cloud.errors import CloudError, InvokeTimeout, MalformedRequest, StructureError
 from finqa_lab.cloud.package import ARCHIVE, unpack
+from finqa_lab.cloud.plan import VARIANT
 from finqa_lab.errors import CourseError
 from finqa_lab.files import sha256_bytes
 
@@ -39,6 +41,16 @@ _MOTO_FAMILIES = ("c4", "c5", "c5d", "g4dn", "inf1", "m4", "m5", "m5d", "p2", "p
 
 _ASKED = "finqa-lab asked"
 """Where a call's arguments are kept in botocore's context of it."""
+
+
+_METRICS = {
+    "Invocations": lambda call: 1.0,
+    "InvocationsPerInstance": lambda call: 1.0,
+    "ModelLatency": lambda call: call["seconds"] * 1e6,
+    "Invocation4XXErrors": lambda call: float(400 <= call["status"] < 500),
+    "Invocation5XXErrors": lambda call: float(call["status"] >= 500),
+}
+"""What a call adds to a metric, in the service's units."""
 
 
 @dataclass
@@ -73,6 +85,7 @@ class StandIn:
         events.register("after-call.application-autoscaling.PutScalingPolicy", self._policy_set)
         events.register("after-call.application-autoscaling.DeleteScalingPolicy", self._reap)
         events.register("before-call.sagemaker-runtime.InvokeEndpoint", self._invoke)
+        events.register("before-call.cloudwatch.GetMetricData", self._metrics)
         events.register("before-parameter-build.*.*", self._note)
 
     def close(self) -> None:
@@ -172,28 +185,45 @@ class StandIn:
             self._look(one)
             time.sleep(0.05)
         if one.failure or not one.healthy:
-            return _answer(
-                400, {"Error": {"Code": "ValidationError", "Message": f"Endpoint {name} not found: not in service"}}
-            )
+            told = f"Endpoint {name} not found: not in service"
+            return _answer(400, {"Error": {"Code": "ValidationError", "Message": told}})
         body = params["body"]
         body = body.encode() if isinstance(body, str) else bytes(body)
         kind = params["headers"].get("Content-Type", "application/json")
-        begin = time.monotonic()
+        begin, status, message = time.monotonic(), 200, ""
         try:
             payload = one.container.invoke(body, kind, params["headers"].get("Accept", "application/json"))
         except CloudError as error:
-            status = _STATUS.get(type(error), 500)
-            self.calls.append({"endpoint": name, "status": status, "seconds": time.monotonic() - begin})
-            message = str(error).split(": ", 1)[-1]
+            status, message = _STATUS.get(type(error), 500), str(error).split(": ", 1)[-1]
+        self._measure(name, status, time.monotonic() - begin)
+        if status != 200:
             told = {"Code": "ModelError", "Message": f"Received error ({status}) from primary: {message}"}
             return _answer(424, {"Error": told, "OriginalStatusCode": status, "OriginalMessage": message})
-        self.calls.append({"endpoint": name, "status": 200, "seconds": time.monotonic() - begin})
         from botocore.response import StreamingBody
 
         stream = StreamingBody(io.BytesIO(payload), len(payload))
-        return _answer(
-            200, {"Body": stream, "ContentType": "application/json", "InvokedProductionVariant": "AllTraffic"}
-        )
+        return _answer(200, {"Body": stream, "ContentType": "application/json", "InvokedProductionVariant": VARIANT})
+
+    def _measure(self, name: str, status: int, seconds: float) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        self.calls.append({"time": now, "endpoint": name, "status": status, "seconds": seconds})
+
+    def _metrics(self, context, **_):
+        """The metrics that the service would publish for the calls; moto has no percentiles."""
+        asked = context[_ASKED]
+        results = []
+        for query in asked["MetricDataQueries"]:
+            metric, statistic = query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
+            endpoint = {one["Name"]: one["Value"] for one in metric["Dimensions"]}.get("EndpointName")
+            minutes: dict[datetime.datetime, list[float]] = {}
+            for call in self.calls:
+                minute = call["time"].replace(second=0, microsecond=0)
+                if call["endpoint"] == endpoint and asked["StartTime"] <= call["time"] < asked["EndTime"]:
+                    minutes.setdefault(minute, []).append(_METRICS[metric["MetricName"]](call))
+            values = [_statistic(statistic, minutes[minute]) for minute in sorted(minutes)]
+            series = {"Id": query["Id"], "Timestamps": sorted(minutes), "Values": values, "StatusCode": "Complete"}
+            results.append(series)
+        return _answer(200, {"MetricDataResults": results, "Messages": []})
 
     def _policy_set(self, http_response, context, **_) -> None:
         """The two alarms that the service makes for a target tracking policy."""
@@ -201,9 +231,10 @@ class StandIn:
         tracking = params.get("TargetTrackingScalingPolicyConfiguration")
         if http_response.status_code >= 300 or not tracking:
             return
+        mark = sha256_bytes(params["PolicyName"].encode())[:8]
         for kind, periods, share in (("High", 3, 1.0), ("Low", 15, 0.9)):
             self.own.client("cloudwatch").put_metric_alarm(
-                AlarmName=f"TargetTracking-{params['ResourceId']}-Alarm{kind}-{sha256_bytes(params['PolicyName'].encode())[:8]}",
+                AlarmName=f"TargetTracking-{params['ResourceId']}-Alarm{kind}-{mark}",
                 Namespace="AWS/SageMaker", MetricName="InvocationsPerInstance", Statistic="Sum", Period=60,
                 EvaluationPeriods=periods, Threshold=tracking["TargetValue"] * share,
                 ComparisonOperator="GreaterThanThreshold" if kind == "High" else "LessThanThreshold",
@@ -290,6 +321,14 @@ def _moto() -> Iterator[str]:
         yield address
     finally:
         server.stop()
+
+
+def _statistic(name: str, values: list[float]) -> float:
+    """``Sum``, or a percentile such as ``p95``."""
+    if name == "Sum":
+        return float(sum(values))
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(float(name[1:]) / 100 * len(ordered)))]
 
 
 def _refusal(operation: str, message: str) -> Exception:

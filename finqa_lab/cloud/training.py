@@ -147,8 +147,10 @@ class TrainingJob:
         Raises:
             InvalidRequest: naming the field that does not fit.
         """
-        if self.processes < 1 or not 0 < self.hours <= 24 * 28:
-            raise InvalidRequest("a training job needs at least one process, and more than 0 hours up to 28 days")
+        if self.processes < 1 or self.volume_gb < 1 or not 0 < self.hours <= 24 * 28:
+            raise InvalidRequest(
+                "a training job needs at least one process and one GB, and more than 0 hours, 28 days at most"
+            )
         check_request("sagemaker", "CreateTrainingJob", self.request())
 
 
