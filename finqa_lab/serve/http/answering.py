@@ -70,13 +70,12 @@ class Answering:
         exchange.model, exchange.stream = asked.model, asked.stream
         response = _Response(send, make_writer(exchange))
         try:
-            async with attended(receive, self.service.settings.timeout - exchange.elapsed()) as dismiss:
+            async with attended(receive, self.service.settings.timeout - exchange.elapsed()):
                 async with contextlib.aclosing(self._pieces(asked, exchange)) as reply:
                     if asked.stream:
                         finish = await response.stream(reply)
                     else:
                         text, finish = await _collect(reply)
-                dismiss()
             await (response.end(finish) if asked.stream else response.whole(text, finish))
         except ClientGone:
             exchange.finish_reason = "cancelled"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from finqa_lab.web.body import ClientGone
 
@@ -12,19 +12,17 @@ class DeadlinePassed(Exception):
 
 
 @contextlib.asynccontextmanager
-async def attended(receive, seconds: float) -> AsyncIterator[Callable[[], None]]:
+async def attended(receive, seconds: float) -> AsyncIterator[None]:
     """Run the body while the client is connected, for at most ``seconds``; otherwise cancel whatever it awaits.
 
     ASGI tells of a client that has gone only when asked, so a task asks all the time. It ends the body by moving the
     deadline to now: one mechanism for both, and the body may be in the middle of anything.
 
+    The last message of a response is sent behind the body: once it is out, a disconnect is reported in any case.
+
     Args:
         receive: of the request, whose body has been read.
         seconds: may be 0 or less.
-
-    Returns:
-        A function to be called before the last message is sent, which stops watching the client. Behind that message
-        the server reports a disconnect in any case.
 
     Raises:
         ClientGone: when the client has closed the connection.
@@ -44,7 +42,7 @@ async def attended(receive, seconds: float) -> AsyncIterator[Callable[[], None]]
         async with deadline:
             watcher = asyncio.create_task(watch())
             try:
-                yield watcher.cancel
+                yield
             finally:
                 watcher.cancel()
                 await asyncio.wait([watcher])

@@ -115,7 +115,8 @@ def test_stop_strings_end_the_text_across_tokens_and_cancel_the_rest(client, ser
     assert chunks[-1].choices[0].finish_reason == "stop"
     server.until(lambda: worker.open == 0)
     assert worker.cancelled == 3  # the engine was not left to write on
-    assert chat(client, stop="eta zzz").choices[0].message.content == worker.reply
+    for stop in ("eta zzz", "delta!"):  # the second could have begun at the end of the reply
+        assert chat(client, stop=stop).choices[0].message.content == worker.reply
 
 
 def test_characters_of_several_tokens_come_whole(client, worker):
@@ -123,6 +124,15 @@ def test_characters_of_several_tokens_come_whole(client, worker):
     chunks = list(chat(client, stream=True))
     texts = [chunk.choices[0].delta.content or "" for chunk in chunks]
     assert "".join(texts) == worker.reply and not any("\ufffd" in text for text in texts)
+
+
+def test_a_reply_that_is_cut_off_in_a_character_ends_as_its_decoded_tokens(client, worker):
+    worker.reply = "a\U0001f600"
+    ids = tokenizer().encode(worker.reply).ids[:-1]
+    reply = chat(client, max_tokens=len(ids)).choices[0]
+    assert reply.message.content == tokenizer().decode(ids) != "a" and reply.finish_reason == "length"
+    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chat(client, max_tokens=len(ids), stream=True))
+    assert streamed == reply.message.content
 
 
 def test_sampling_reaches_the_engine(client, worker):
