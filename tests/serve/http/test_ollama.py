@@ -53,7 +53,7 @@ def test_the_durations_add_up_and_are_nanoseconds(server, worker):
     found = server.ask("POST", "/api/chat", CHAT | {"stream": False})[2]
     tokens = found["eval_count"]
     assert found["message"]["content"] == "The answer is 12." and found["done"] is True
-    assert found["load_duration"] == 0 and found["prompt_eval_duration"] > 0
+    assert found["load_duration"] == 0 and found["prompt_eval_duration"] >= 15_000_000
     assert found["eval_duration"] >= (tokens - 1) * 20_000_000  # the fake sleeps 20 ms before every token
     assert found["prompt_eval_duration"] + found["eval_duration"] <= found["total_duration"] < 20_000_000_000
     line = server.until(lambda: [one for one in server.lines() if one["stream"] is False])[-1]
