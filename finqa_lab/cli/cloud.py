@@ -130,10 +130,10 @@ def _plan(args) -> int:
 def _deploy(args) -> int:
     import datetime
 
+    from finqa_lab.cloud.confirm import confirm
     from finqa_lab.cloud.deploy import deploy, deployed
     from finqa_lab.cloud.errors import NotConfirmed
     from finqa_lab.cloud.ledger import Ledger
-    from finqa_lab.cloud.plan import confirm
 
     plan = _make_plan(args)
     print(plan.as_text(datetime.date.today()))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from finqa_lab.cloud.clients import Cloud
+from finqa_lab.cloud.confirm import Confirmation
 from finqa_lab.cloud.errors import AlreadyExists, InvalidPackage, InvalidRequest, NotConfirmed
 from finqa_lab.cloud.faults import is_missing, sorted_faults
 from finqa_lab.cloud.ledger import CREATED, INTEND, REFUSED, Ledger
-from finqa_lab.cloud.plan import Confirmation, Plan, Step
+from finqa_lab.cloud.plan import Plan, Step
 from finqa_lab.cloud.standin import ensure_bucket
 from finqa_lab.cloud.teardown import cleanup, raise_if_left
 from finqa_lab.files import sha256_file
@@ -55,7 +56,7 @@ def deployed(
         cloud: from :func:`finqa_lab.cloud.clients.open_cloud`.
         plan: to carry out.
         archive: the file of the plan's package.
-        confirmation: from :func:`finqa_lab.cloud.plan.confirm`, of this very plan.
+        confirmation: from :func:`finqa_lab.cloud.confirm.confirm`, of this very plan.
         ledger: where all of it is noted.
         progress: called with what is done next.
 

@@ -27,9 +27,10 @@ from pathlib import Path
 from finqa_lab.cloud.clients import Cloud, new_session
 from finqa_lab.cloud.container import Container, Limits, start_host
 from finqa_lab.cloud.errors import CloudError, InvokeTimeout, MalformedRequest, StructureError
+from finqa_lab.cloud.moto_server import moto_server
 from finqa_lab.cloud.package import ARCHIVE, unpack
 from finqa_lab.cloud.plan import VARIANT
-from finqa_lab.errors import CourseError
+from finqa_lab.cloud.standin_metrics import metric_data
 from finqa_lab.files import sha256_bytes
 
 UNHEALTHY = "The primary container for production variant AllTraffic did not pass the ping health check. {}"
@@ -41,16 +42,6 @@ _MOTO_FAMILIES = ("c4", "c5", "c5d", "g4dn", "inf1", "m4", "m5", "m5d", "p2", "p
 
 _ASKED = "finqa-lab asked"
 """Where a call's arguments are kept in botocore's context of it."""
-
-
-_METRICS = {
-    "Invocations": lambda call: 1.0,
-    "InvocationsPerInstance": lambda call: 1.0,
-    "ModelLatency": lambda call: call["seconds"] * 1e6,
-    "Invocation4XXErrors": lambda call: float(400 <= call["status"] < 500),
-    "Invocation5XXErrors": lambda call: float(call["status"] >= 500),
-}
-"""What a call adds to a metric, in the service's units."""
 
 
 @dataclass
@@ -211,19 +202,7 @@ class StandIn:
     def _metrics(self, context, **_):
         """The metrics that the service would publish for the calls; moto has no percentiles."""
         asked = context[_ASKED]
-        results = []
-        for query in asked["MetricDataQueries"]:
-            metric, statistic = query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
-            endpoint = {one["Name"]: one["Value"] for one in metric["Dimensions"]}.get("EndpointName")
-            minutes: dict[datetime.datetime, list[float]] = {}
-            for call in self.calls:
-                minute = call["time"].replace(second=0, microsecond=0)
-                if call["endpoint"] == endpoint and asked["StartTime"] <= call["time"] < asked["EndTime"]:
-                    minutes.setdefault(minute, []).append(_METRICS[metric["MetricName"]](call))
-            values = [_statistic(statistic, minutes[minute]) for minute in sorted(minutes)]
-            series = {"Id": query["Id"], "Timestamps": sorted(minutes), "Values": values, "StatusCode": "Complete"}
-            results.append(series)
-        return _answer(200, {"MetricDataResults": results, "Messages": []})
+        return _answer(200, {"MetricDataResults": metric_data(asked, self.calls), "Messages": []})
 
     def _policy_set(self, http_response, context, **_) -> None:
         """The two alarms that the service makes for a target tracking policy."""
@@ -285,7 +264,7 @@ def open_stand_in(region: str, address: str | None, limits: Limits) -> Iterator[
     Raises:
         CourseError: when moto is not installed.
     """
-    with contextlib.nullcontext(address) if address else _moto() as found:
+    with contextlib.nullcontext(address) if address else moto_server() as found:
         cloud = Cloud(new_session(read_credentials=False), "offline", region, found, poll_s=0.1)
         stand_in = cloud.stand_in = StandIn(cloud, limits)
         stand_in.attach()
@@ -299,36 +278,6 @@ def ensure_bucket(cloud: Cloud, bucket: str) -> None:
     """Make the bucket in a stand-in; in an account it must be there."""
     if cloud.target == "offline":
         cloud.client("s3").create_bucket(Bucket=bucket)
-
-
-@contextlib.contextmanager
-def _moto() -> Iterator[str]:
-    """A moto server in a thread, on loopback, on a free port, without the records of an earlier one."""
-    import logging
-
-    try:
-        from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-    except ImportError:
-        raise CourseError("the offline stand-in needs moto: pip install 'moto[server]'") from None
-    import urllib.request
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        address = "http://{}:{}".format(*server.get_host_and_port())
-        urllib.request.urlopen(urllib.request.Request(f"{address}/moto-api/reset", method="POST"), timeout=10).close()
-        yield address
-    finally:
-        server.stop()
-
-
-def _statistic(name: str, values: list[float]) -> float:
-    """``Sum``, or a percentile such as ``p95``."""
-    if name == "Sum":
-        return float(sum(values))
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(float(name[1:]) / 100 * len(ordered)))]
 
 
 def _refusal(operation: str, message: str) -> Exception:

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from finqa_lab.cloud import errors
+from finqa_lab.cloud.confirm import Confirmation, confirm
 from finqa_lab.cloud.deploy import deploy, deployed
 from finqa_lab.cloud.invoke import ask, invoke
 from finqa_lab.cloud.ledger import CREATED, INTEND, Ledger
 from finqa_lab.cloud.orphans import find_orphans
-from finqa_lab.cloud.plan import Confirmation, confirm
 from finqa_lab.cloud.teardown import cleanup, tear_down
 from tests.cloud.toys import HANDLER, QUICK, Strike, agreed, listen, toy_cloud, toy_package, toy_plan
 
@@ -72,6 +72,7 @@ def calls_of_a_deployment(tmp_path) -> list[str]:
         return strike.calls[:made], strike.calls[made:]
 
 
+@pytest.mark.slow
 def test_a_fault_at_any_creation_leaves_nothing_behind(tmp_path):
     """Refused before it is sent; answer lost after it was carried out; interrupted by the reader."""
     made, _ = calls_of_a_deployment(tmp_path)
@@ -92,6 +93,7 @@ def test_a_fault_at_any_creation_leaves_nothing_behind(tmp_path):
                 assert ledger.left() == []
 
 
+@pytest.mark.slow
 def test_a_fault_at_any_removal_is_told_and_the_next_cleanup_finishes(tmp_path):
     made, removed = calls_of_a_deployment(tmp_path)
     assert {"DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel", "DeregisterScalableTarget", "DeleteScalingPolicy",

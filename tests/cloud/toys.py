@@ -8,10 +8,11 @@ from pathlib import Path
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from finqa_lab.cloud.clients import open_cloud
+from finqa_lab.cloud.confirm import Confirmation, confirm
 from finqa_lab.cloud.container import Limits
 from finqa_lab.cloud.ledger import Ledger
 from finqa_lab.cloud.package import Package, inspect_package
-from finqa_lab.cloud.plan import Confirmation, Plan, confirm, make_plan
+from finqa_lab.cloud.plan import Plan, make_plan
 from finqa_lab.cloud.scaling import scaling_for
 
 HANDLER = """
