@@ -18,7 +18,6 @@ from finqa_lab.serve.http.structure import Grammars
 from finqa_lab.serve.worker import EngineWorker
 from finqa_lab.tune.adapters import fingerprint, load_adapter
 from finqa_lab.tune.base import Base, load_base
-from finqa_lab.tune.lora import adapted_layers, set_adapter
 from finqa_lab.web.log import JsonLog
 from finqa_lab.web.process import run
 
@@ -64,15 +63,13 @@ def assemble(
     """
     model = base.model
     digest = fingerprint(model)
-    parameters = [parameter for parameter in model.parameters()]
+    parameters = list(model.parameters())
     count = sum(parameter.numel() for parameter in parameters)
     size = sum(parameter.numel() * parameter.element_size() for parameter in parameters)
     for name, folder in adapters.items():
         if hasattr(nn.ModuleDict(), name):  # torch keeps modules by name, beside its own attributes
             raise CourseError(f"'{name}' cannot be the name of an adapter; choose another")
         load_adapter(folder, model, name)
-    if adapted_layers(model):
-        set_adapter(model, None)
     model.eval().requires_grad_(False)
     worker = EngineWorker(Engine(model, engine))
     context = min(model.config.context, engine.blocks * engine.block_size)

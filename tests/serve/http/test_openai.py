@@ -8,6 +8,7 @@ import pydantic
 import pytest
 
 from finqa_lab.errors import CourseError
+from finqa_lab.finqa.endpoint import Endpoint, complete
 from tests.serve.http.serving import END, FakeWorker, fake_service, live, overloaded, tokenizer
 
 QUESTION = [{"role": "user", "content": "What is 2 + 3?"}]
@@ -274,6 +275,16 @@ def test_an_engine_that_dies_ends_the_stream_with_an_error(client, server, worke
         worker.failing = 0
         chat(client)
     assert caught.value.status_code == 503
+
+
+def test_the_courses_own_client_asks_this_server_too(server, worker):
+    endpoint = Endpoint(f"{server.url}/v1", "json", max_tokens=50, seed=3, retries=2)
+    found = complete(endpoint, QUESTION)
+    assert (found.text, found.finish_reason, found.error) == ("The answer is 12.", "stop", None)
+    assert found.prompt_tokens == len(worker.requests[0].prompt) and worker.requests[0].adapter == "json"
+    worker.refusal, waited = overloaded(), []
+    assert "429" in complete(endpoint, QUESTION, waited.append).error
+    assert len(waited) == 2 and min(waited) >= 2  # what Retry-After asked for
 
 
 def test_conversations_with_parts_names_of_roles_and_replies_sent_back(client, worker):
