@@ -1,13 +1,15 @@
-"""The chapter on measuring has the tables that the library computes, to the letter."""
+"""The chapters on serving have the tables that the library computes, to the letter."""
 
 import pytest
 
 from finqa_lab.files import REPOSITORY
-from finqa_lab.serve.simulate.studies import STUDIES, markdown
+from finqa_lab.serve.simulate import engine_studies, studies
 
-CHAPTER = REPOSITORY / "book" / "serving" / "measuring.md"
+CHAPTERS = [("measuring.md", study) for study in studies.STUDIES]
+CHAPTERS += [("index.md", study) for study in engine_studies.STUDIES]
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.__name__)
-def test_the_chapter_has_the_table(study):
-    assert markdown(study()) in CHAPTER.read_text(encoding="utf-8")
+@pytest.mark.parametrize("chapter, study", CHAPTERS, ids=lambda value: getattr(value, "__name__", value))
+def test_the_chapter_has_the_table(chapter, study):
+    text = (REPOSITORY / "book" / "serving" / chapter).read_text(encoding="utf-8")
+    assert studies.markdown(study()) in text
