@@ -17,7 +17,7 @@ from finqa_lab.files import home
 
 INTEND, CREATED, REFUSED, REMOVED, FAILED = "intend", "created", "refused", "removed", "failed"
 EVENTS = (INTEND, CREATED, REFUSED, REMOVED, FAILED)
-"""Refused: it certainly was not created. Failed: a removal that has to be tried again."""
+"""What is refused was certainly not created; what failed is a removal that has to be tried again."""
 
 
 @dataclass(frozen=True)
