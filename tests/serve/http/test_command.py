@@ -1,21 +1,16 @@
 """``finqa-lab serve`` in a process of its own, with the shipped model and adapters from folders."""
 
-import contextlib
 import http.client
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
+from urllib.parse import urlsplit
 
 import openai
 import pytest
 import torch
 
 from finqa_lab.cli import main
-from finqa_lab.files import REPOSITORY
 from finqa_lab.finqa.parse import parse
 from finqa_lab.nn.generate import Stop, generate
 from finqa_lab.serve.http.launch import load_service
@@ -24,12 +19,11 @@ from finqa_lab.tune.adapters import save_adapter
 from finqa_lab.tune.answering import replies
 from finqa_lab.tune.base import load_base
 from finqa_lab.tune.lora import LoRAConfig, adapted_layers, add_adapter, set_adapter
+from finqa_lab.web.background import serving
 from tests.serve.http.serving import KEY
 from tests.tune.small_model import make_base
 
 QUESTION = [{"role": "user", "content": "What is the total of 2 and 3?"}]
-
-
 ADAPTER = LoRAConfig(rank=2, targets=("query", "value"))
 
 
@@ -47,56 +41,18 @@ def write_adapter(folder, base: str, name: str, seed: int = 0):
     return save_adapter(folder, model, ADAPTER, name)
 
 
-class Process:
-    """A server process and its log."""
-
-    def __init__(self, process: subprocess.Popen, log):
-        self.process, self.log = process, log
-
-    def lines(self, event: str) -> list[dict]:
-        whole = self.log.read_text().split("\n")[:-1] if self.log.exists() else []
-        return [line for line in map(json.loads, whole) if line["event"] == event]
-
-    def wait_for(self, event: str, seconds: float = 60.0) -> dict:
-        give_up = time.monotonic() + seconds
-        while not (found := self.lines(event)):
-            assert self.process.poll() is None and time.monotonic() < give_up, f"no line {event!r}"
-            time.sleep(0.02)
-        return found[0]
-
-    @property
-    def port(self) -> int:
-        self.wait_for("serving")
-        return self.wait_for("listening")["port"]
-
-    def client(self, **more) -> openai.OpenAI:
-        return openai.OpenAI(
-            **{"base_url": f"http://127.0.0.1:{self.port}/v1", "api_key": "none", "max_retries": 0} | more
-        )
-
-    def begin(self, limit: int) -> http.client.HTTPResponse:
-        """A stream of the shipped model whose first bytes have come."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        body = {"model": "finqa-tiny", "prompt": "Revenue", "max_tokens": limit, "stream": True, "seed": 1}
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Authorization": f"Bearer {KEY}"})
-        response = connection.getresponse()
-        assert response.status == 200 and response.readline().startswith(b"data: ")
-        return response
+def client_of(server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
 
 
-@contextlib.contextmanager
-def serving(tmp_path, model: str, *words: str):
-    log = tmp_path / "server.jsonl"
-    command = [sys.executable, "-m", "finqa_lab.cli", "serve", model, "--port", "0", "--log", str(log), *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "SERVE_KEY": KEY}
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        yield Process(process, log)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stderr.close()
+def begin(server, limit: int) -> http.client.HTTPResponse:
+    """A stream of the shipped model whose first bytes have come."""
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.url).port, timeout=60)
+    body = {"model": "finqa-tiny", "prompt": "Revenue", "max_tokens": limit, "stream": True, "seed": 1}
+    connection.request("POST", "/v1/completions", json.dumps(body), {"Authorization": f"Bearer {KEY}"})
+    response = connection.getresponse()
+    assert response.status == 200 and response.readline().startswith(b"data: ")
+    return response
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +62,15 @@ def shipped(tmp_path_factory):
     words = []
     for seed, name in enumerate(("red", "blue")):
         words += ["--adapter", f"{name}={write_adapter(root / name, 'finqa-tiny', name, seed)}"]
-    with serving(root, "finqa-tiny", *words) as process:
-        yield process
+    with serving("finqa-tiny", words) as server:
+        yield server
 
 
 def test_the_shipped_model_replies_as_it_does_without_a_server(shipped):
     base = load_base("finqa-tiny")
     conversations = {str(n): [{"role": "user", "content": f"What is the total of {n} and 3?"}] for n in range(4)}
     expected = replies(base.model, base.tokenizer, base.template, conversations, limit=24, end=base.end)
-    client = shipped.client()
+    client = client_of(shipped)
     for name, messages in conversations.items():
         body = {"model": "finqa-tiny", "messages": messages, "max_tokens": 24, "temperature": 0}
         assert client.chat.completions.create(**body).choices[0].message.content == expected[name]
@@ -123,7 +79,7 @@ def test_the_shipped_model_replies_as_it_does_without_a_server(shipped):
 
 
 def test_each_adapter_replies_as_it_does_without_a_server(shipped, tmp_path):
-    base, client = load_base("finqa-tiny"), shipped.client()
+    base, client = load_base("finqa-tiny"), client_of(shipped)
     ids = base.tokenizer.encode(base.template.render(QUESTION, reply=True)).ids
     found = {}
     for seed, name in enumerate(("red", "blue")):
@@ -138,7 +94,7 @@ def test_each_adapter_replies_as_it_does_without_a_server(shipped, tmp_path):
 
 
 def test_structured_replies_of_the_shipped_model_are_read_back(shipped):
-    client = shipped.client()
+    client = client_of(shipped)
     for seed in range(3):
         body = {"model": "blue", "messages": QUESTION, "temperature": 1.5, "seed": seed, "max_tokens": 40}
         answer = client.chat.completions.create(**body, response_format={"type": "json_object"})
@@ -147,9 +103,10 @@ def test_structured_replies_of_the_shipped_model_are_read_back(shipped):
         assert 1 <= len(parse(program.choices[0].message.content)) <= 5
 
 
-def test_sigterm_lets_a_stream_finish(tmp_path):
-    with serving(tmp_path, "finqa-tiny", "--api-key-env", "SERVE_KEY") as server:
-        response = server.begin(60)
+def test_sigterm_lets_a_stream_finish(tmp_path, monkeypatch):
+    monkeypatch.setenv("SERVE_KEY", KEY)
+    with serving("finqa-tiny", ["--api-key-env", "SERVE_KEY"], tmp_path / "log") as server:
+        response = begin(server, 60)
         server.process.send_signal(signal.SIGTERM)
         assert b"data: [DONE]" in response.read()
         assert server.process.wait(30) == 0
@@ -159,10 +116,10 @@ def test_sigterm_lets_a_stream_finish(tmp_path):
 
 
 def test_a_stream_that_outlasts_the_drain_is_cut(tmp_path):
-    with serving(tmp_path, "finqa-tiny", "--drain", "1") as server:
+    with serving("finqa-tiny", ["--drain", "1"]) as server:
         with pytest.raises(openai.NotFoundError):
-            server.client().chat.completions.create(model="none", messages=QUESTION)
-        response = server.begin(1000)
+            client_of(server).chat.completions.create(model="none", messages=QUESTION)
+        response = begin(server, 1000)
         server.process.send_signal(signal.SIGINT)
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             while response.readline():
@@ -174,8 +131,8 @@ def test_a_stream_that_outlasts_the_drain_is_cut(tmp_path):
 def test_a_folder_is_served_under_its_own_name(tmp_path):
     make_base(tmp_path / "my-model")
     words = ("--blocks", "16", "--block-size", "8", "--max-tokens", "20", "--no-prefix-cache")
-    with serving(tmp_path, str(tmp_path / "my-model"), *words) as server:
-        client = server.client()
+    with serving(str(tmp_path / "my-model"), words) as server:
+        client = client_of(server)
         assert [(model.id, model.max_model_len) for model in client.models.list()] == [("my-model", 64)]
         reply = client.completions.create(model="my-model", prompt="2 plus 3 is", max_tokens=20, temperature=0)
         assert reply.usage.completion_tokens <= 20
@@ -215,6 +172,21 @@ def test_a_model_that_is_not_there_and_a_port_that_is_taken(capsys, tmp_path):
         port = str(taken.getsockname()[1])
         assert main(["serve", str(tmp_path / "base"), "--port", port]) == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
+
+
+def test_the_log_is_appended_to_a_file(tmp_path, monkeypatch):
+    make_base(tmp_path / "base")
+    path = tmp_path / "requests.jsonl"
+    path.write_text('{"event": "before"}\n')
+
+    def fake_serve(service, log):
+        log("stopped", model=service.catalogue.base)
+        return 0
+
+    monkeypatch.setattr("finqa_lab.serve.http.launch.serve", fake_serve)
+    assert main(["serve", str(tmp_path / "base"), "--log", str(path), "--name", "mine"]) == 0
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [event["event"] for event in events] == ["before", "stopped"] and events[1]["model"] == "mine"
 
 
 def test_an_adapter_of_another_base_is_refused(tmp_path):
