@@ -18,6 +18,7 @@ import yaml
 from finqa_lab.course import (
     adaptation_results,
     audit,
+    cloud_results,
     command_tables,
     distributed_results,
     golden,
@@ -33,7 +34,20 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
 from finqa_lab.finqa import card, describe
 
-ROOMS = ("text", "nn", "web", "arithmetic", "finqa", "retrieve", "quantitative", "pretrain", "tune", "serve", "course")
+ROOMS = (
+    "text",
+    "nn",
+    "web",
+    "arithmetic",
+    "finqa",
+    "retrieve",
+    "quantitative",
+    "pretrain",
+    "tune",
+    "serve",
+    "cloud",
+    "course",
+)
 
 
 def build(run_folder: Path | None = None, out: Path | None = None, instructor: bool = False) -> Path:
@@ -90,6 +104,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
         write_atomic(generated / f"results_adaptation_{table}.md", text)
     for table, text in distributed_results.fragments(distributed_results.load()).items():
         write_atomic(generated / f"results_distributed_{table}.md", text)
+    for table, text in cloud_results.fragments(cloud_results.load()).items():
+        write_atomic(generated / f"results_cloud_{table}.md", text)
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
