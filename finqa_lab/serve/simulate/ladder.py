@@ -25,12 +25,13 @@ DIARY_BANDWIDTH = 200e9
 """Of the machine, as the diary states it."""
 
 A10G = StepModel(bandwidth=600e9, rate=70e12)
-"""NVIDIA A10G (24 GB), published: 600 GB/s and 70 TFLOP/s in 16 bits without sparsity; no overhead.
-https://www.baseten.co/blog/nvidia-a10-vs-a10g-for-ml-model-inference/"""
+"""NVIDIA A10G with 24 GB, as published, 600 GB/s and 70 TFLOP/s in 16 bits without sparsity; no overhead.
+See https://www.baseten.co/blog/nvidia-a10-vs-a10g-for-ml-model-inference/"""
 LLAMA_3B = DecoderConfig.llama(128_256, 3072, 28, 24, 8192, 131_072, kv_heads=8, head_dim=128, tied=True)
-"""Shape of Llama-3.2-3B (https://huggingface.co/meta-llama/Llama-3.2-3B, ``config.json``)."""
+"""Shape of Llama-3.2-3B by its ``config.json``.
+See https://huggingface.co/meta-llama/Llama-3.2-3B"""
 REACHED = (0.4, 0.8)
-"""Fractions of both ceilings that a server may reach: an assumption."""
+"""Fractions of both ceilings that a server may reach, an assumption."""
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,11 @@ from finqa_lab.serve.structured.syntax import (
 )
 
 STEPS = 5
-"""Longest program, unless the caller says otherwise: that of FinQA."""
+"""Longest program, unless the caller says otherwise; FinQA has none longer."""
 DECIMALS = 8
 """Digits behind the point, unless the caller says otherwise."""
 MAX_RUNS = 255
-"""Most runs of kinds in one grammar: those of 8 steps with rankings."""
+"""Most runs of kinds in one grammar, which is what 8 steps with rankings need."""
 NUMBER, RANKING, LAST = "number", "ranking", "last"
 _TAKES = (
     {operation: (NUMBER, NUMBER, NUMBER) for operation in (*ARITHMETIC, "maximum", "minimum")}
