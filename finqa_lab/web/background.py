@@ -15,7 +15,7 @@ from pathlib import Path
 from finqa_lab.errors import CourseError
 
 PATIENCE = 120.0
-"""Seconds for a server to listen: it imports torch and reads its weights."""
+"""Seconds that a server gets to listen; it imports torch and reads its weights."""
 GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL."""
 
