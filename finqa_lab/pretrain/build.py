@@ -20,6 +20,7 @@ from finqa_lab.nn.hub import save_pretrained
 from finqa_lab.nn.transformer import Decoder
 from finqa_lab.pretrain.corpus import TRAIN_SEED, texts, token_stream
 from finqa_lab.pretrain.forgetting import genre_losses
+from finqa_lab.pretrain.planting import plant_induction
 from finqa_lab.pretrain.recipe import Recipe
 from finqa_lab.pretrain.tokenizer import END, TEMPLATE, train_tokenizer
 from finqa_lab.quantitative import task
@@ -70,7 +71,10 @@ def build(
     tokenizer = _tokenizer(work, recipe, seed)
     stage("text")
     tokens = _tokens(work, tokenizer, recipe, seed)
-    model = Decoder(recipe.decoder(), seed=seed).to(device_named(device))
+    model = Decoder(recipe.decoder(), seed=seed)
+    if recipe.planted:
+        plant_induction(model, seed)
+    model.to(device_named(device))
     run = start_run(model, recipe.plan)
     if has_state(work):
         load_run(work, run, owner)

@@ -19,6 +19,7 @@ class Recipe:
         length: predicted tokens a window.
         rows: windows a step.
         plan: of the optimizer.
+        planted: whether the starting weights hold an induction head (:mod:`finqa_lab.pretrain.planting`).
         tokenizer_characters: of the text that the tokenizer is trained on.
         shares: of the genres of the text, in characters.
     """
@@ -30,6 +31,7 @@ class Recipe:
     kv_heads: int
     hidden: int
     plan: Plan
+    planted: bool = True
     context: int = 1024
     vocabulary: int = 2048
     length: int = 640
@@ -77,7 +79,7 @@ def _plan(steps: int) -> Plan:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(2400)),
+        Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(1300)),
         Recipe("probe", 64, 2, 2, 1, 192, _plan(20), context=1024, vocabulary=512, length=96, rows=4,
                tokenizer_characters=60_000),
     )
