@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from finqa_lab.errors import CourseError
 from finqa_lab.serve.load.record import RequestRecord
@@ -45,12 +46,26 @@ class Target:
         model: name that the server knows the model by.
         timeout: seconds for a whole reply; a request that takes longer has failed.
         headers: sent with every request.
+
+    Raises:
+        CourseError: when the address is none, or the timeout not positive.
     """
 
     url: str
     model: str
     timeout: float = 120.0
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        try:
+            parts = urlsplit(self.url)
+            known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError:  # a port that is no number, or a broken bracket
+            known = False
+        if not known:
+            raise CourseError(f"{self.url!r} is no address of a server; give one such as http://127.0.0.1:8000/v1")
+        if not self.timeout > 0:
+            raise CourseError(f"a timeout of {self.timeout} s lets no reply through; give a positive one")
 
 
 def open_client(target: Target):

@@ -13,7 +13,7 @@ percentiles depend on how long that was: say so, or bound the queue.
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from finqa_lab.errors import CourseError
@@ -61,9 +61,8 @@ async def send_open(
             await asyncio.sleep(max(0.0, planned - clock()))
             journal.append(await ask(client, target, bodies[index], index, journal.run, planned, clock))
 
-        async with open_client(target) as client, asyncio.TaskGroup() as group:
-            for index in left:
-                group.create_task(one(index))
+        async with open_client(target) as client:
+            await _all(one(index) for index in left)
     return read_log(path)
 
 
@@ -95,10 +94,19 @@ async def send_closed(
             for index in left:  # shared: whoever is free takes the next
                 journal.append(await ask(client, target, bodies[index], index, journal.run, None, clock))
 
-        async with open_client(target) as client, asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(worker())
+        async with open_client(target) as client:
+            await _all(worker() for _ in range(concurrency))
     return read_log(path)
+
+
+async def _all(tasks: Iterable[Coroutine]) -> None:
+    """Run tasks together; the first that fails ends the others, and its error is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(task)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 def _check(bodies: Sequence[Mapping]) -> None:

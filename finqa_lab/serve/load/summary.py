@@ -84,6 +84,7 @@ def summarise(records: Sequence[RequestRecord], slo: Slo | None = None) -> Summa
     refused = sum(record.status in REFUSED for record in records)
     empty = sum(record.ok and not record.token_times for record in records)
     seconds = max(record.finished for record in records) - min(record.planned for record in records)
+    rate = lambda count: count / seconds if seconds > 0 else 0.0  # noqa: E731  (all refused at once, in no time)
     met = None if slo is None else sum(map(slo.met, records))
     return Summary(
         requests=len(records),
@@ -95,10 +96,10 @@ def summarise(records: Sequence[RequestRecord], slo: Slo | None = None) -> Summa
         ttft=percentiles([record.ttft for record in served]),
         tpot=percentiles([record.tpot for record in served if record.tpot is not None]),
         latency=percentiles([record.latency for record in served]),
-        tokens_a_second=sum(record.output_tokens for record in served) / seconds,
-        requests_a_second=len(served) / seconds,
+        tokens_a_second=rate(sum(record.output_tokens for record in served)),
+        requests_a_second=rate(len(served)),
         within=None if met is None else wilson(met, len(records)),
-        goodput=None if met is None else met / seconds,
+        goodput=None if met is None else rate(met),
         late=max(record.late for record in records),
     )
 

@@ -243,3 +243,31 @@ def test_a_full_disk_is_an_error_in_one_sentence(tmp_path, monkeypatch):
             journal.append(RequestRecord(0, 0, 0.0, 0.0, (), 0.1, 200))
         monkeypatch.undo()
     assert json.loads((tmp_path / "log").read_text().splitlines()[0])["kind"] == "run"
+
+
+def test_a_disk_that_fills_during_a_run_ends_it_with_one_sentence(tmp_path, monkeypatch):
+    async def run():
+        async with speaking() as server:
+            write, lines = os.write, 0
+
+            def filling(file, data):
+                nonlocal lines
+                if data.startswith(b'{"kind"'):
+                    lines += 1
+                return write(file, data) if lines < 4 else 3
+
+            monkeypatch.setattr(os, "write", filling)
+            await send_closed(Target(server.url, "tiny"), bodies(20), 3, tmp_path / "log")
+
+    with pytest.raises(CourseError, match="the disk is full"):
+        asyncio.run(run())
+    monkeypatch.undo()
+    assert len(read_log(tmp_path / "log").records) == 2
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://x/v1", "http://", "http://x:y/v1", "http://[::1/v1"])
+def test_an_address_that_is_none_is_refused(url):
+    with pytest.raises(CourseError, match="no address of a server"):
+        Target(url, "tiny")
+    with pytest.raises(CourseError, match="timeout"):
+        Target("http://x/v1", "tiny", timeout=0)

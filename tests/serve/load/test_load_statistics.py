@@ -161,6 +161,11 @@ def test_runs_whose_clocks_differ_are_not_mixed():
         summarise([])
 
 
+def test_a_run_that_was_refused_in_no_time_has_rates_of_zero():
+    found = summarise([RequestRecord(0, 0, 1.0, 1.0, (), 1.0, 429)], Slo(1, 1))
+    assert (found.tokens_a_second, found.requests_a_second, found.goodput, found.ttft) == (0, 0, 0, {})
+
+
 def test_rows_leave_out_what_was_not_served_whole_or_not_counted():
     records = [served(0), served(1, planned=-1.0), served(2, status=0), served(3, prompt_tokens=None),
                RequestRecord(4, 0, 0.0, 0.0, (), 0.1, 200, prompt_tokens=5),
