@@ -104,7 +104,7 @@ class Answering:
 
     async def _pieces(self, asked: Asked, exchange: Exchange) -> AsyncIterator[Piece]:
         service = self.service
-        arguments = asked, service.chat, service.catalogue, service.grammars, service.settings.max_tokens
+        arguments = asked, service.chat, service.catalogue, service.grammars, service.settings
         pool = None if asked.structure is None else _GRAMMARS
         request = await asyncio.get_running_loop().run_in_executor(pool, request_for, *arguments)
         exchange.adapter, exchange.prompt_tokens = request.adapter, len(request.prompt)

@@ -12,6 +12,7 @@ from finqa_lab.nn.generate import Stop
 from finqa_lab.nn.sampling import LEAST_TEMPERATURE, Sampling
 from finqa_lab.serve.http.catalogue import Catalogue
 from finqa_lab.serve.http.errors import ApiError
+from finqa_lab.serve.http.settings import ServerSettings
 from finqa_lab.serve.http.structure import Grammars, Structure
 from finqa_lab.serve.request import Request
 from finqa_lab.text.chat import ChatTemplate, Messages
@@ -63,12 +64,16 @@ class Chat:
     context: int
     vocabulary: int
 
-    def prompt(self, asked: Asked) -> tuple[int, ...]:
+    def prompt(self, asked: Asked, most: int) -> tuple[int, ...]:
         """Token ids of the prompt: a conversation through the chat template, a text as it is, ids as they are.
 
+        Args:
+            asked: by the client.
+            most: tokens of any prompt; the context bounds them too.
+
         Raises:
-            ApiError: 400 when there is no token, an id is unknown, no room is left for a reply, or a message holds one
-                of the tokens by which the template tells the roles apart.
+            ApiError: 400 when there is no token or there are too many, an id is unknown, or a message holds one of the
+                tokens by which the template tells the roles apart.
         """
         field = "prompt" if asked.messages is None else "messages"
         if asked.messages is not None:
@@ -82,8 +87,9 @@ class Chat:
                 raise ApiError(400, f"token ids go from 0 to {self.vocabulary - 1}", "invalid_token", field)
         if not ids:
             raise ApiError(400, "the prompt has no token; send some text", "empty_prompt", field)
-        if len(ids) > self.context:
-            text = f"the prompt has {len(ids)} tokens, and the context holds {self.context}; shorten it"
+        if len(ids) > min(most, self.context):
+            bound = f"this server takes {most}" if most < self.context else f"the context holds {self.context}"
+            text = f"the prompt has {len(ids)} tokens, and {bound}; shorten it"
             raise ApiError(400, text, "context_length_exceeded", field)
         return tuple(ids)
 
@@ -115,22 +121,24 @@ def render(template: ChatTemplate, messages: Messages) -> str:
         raise ApiError(400, str(error), "invalid_messages", "messages") from None
 
 
-def request_for(asked: Asked, chat: Chat, catalogue: Catalogue, grammars: Grammars, most: int) -> Request:
+def request_for(
+    asked: Asked, chat: Chat, catalogue: Catalogue, grammars: Grammars, settings: ServerSettings
+) -> Request:
     """The engine's request. Its stop strings are not in it: they are text, and the engine sees tokens only.
 
     Args:
         asked: by the client.
         chat, catalogue, grammars: of the model.
-        most: tokens of any reply.
+        settings: the server's limits.
 
     Raises:
         ApiError: 404 for an unknown model, 400 for a prompt or a bound that does not fit.
     """
-    adapter = catalogue.adapter(asked.model)
+    adapter, most = catalogue.adapter(asked.model), settings.max_tokens
     if asked.limit is not None and asked.limit > most:
         text = f"{asked.limit} tokens are more than the {most} that this server writes in one reply"
         raise ApiError(400, text, "too_many_tokens", "max_tokens")
-    prompt = chat.prompt(asked)
+    prompt = chat.prompt(asked, settings.max_prompt)
     room = chat.context - len(prompt) + 1  # the last token of a reply is never read, so it needs no position
     limit = min(asked.limit or most, room)
     seed = secrets.randbits(64) if asked.seed is None else asked.seed % 2**64

@@ -84,9 +84,10 @@ def _tighten(schema: dict, service: Service) -> None:
 
 def _tighten_ids(schema: dict, service: Service) -> None:
     """A prompt of token ids: which there are, and how many the context holds."""
+    most = min(service.chat.context, service.settings.max_prompt)
     for choice in schema["properties"]["prompt"]["anyOf"]:
         if choice.get("items", {}).get("type") == "integer":
-            choice["items"]["maximum"], choice["maxItems"] = service.chat.vocabulary - 1, service.chat.context
+            choice["items"]["maximum"], choice["maxItems"] = service.chat.vocabulary - 1, most
 
 
 def _reference(name: str) -> dict:

@@ -18,6 +18,7 @@ class ServerSettings:
         host: address to listen on; anything but loopback is announced with a warning.
         port: TCP port; 0 takes a free one.
         max_tokens: most tokens of a reply.
+        max_prompt: most tokens of a prompt; the context bounds it too.
         body_cap: bytes of a request's body.
         timeout: seconds from a request's arrival to its last token.
         drain: seconds that a stopping server gives to requests in flight.
@@ -30,6 +31,7 @@ class ServerSettings:
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = _option(8000, 0, 65_535, "port; 0 takes a free one and logs it")
     max_tokens: int = _option(1024, 1, 1_000_000, "tokens of one reply")
+    max_prompt: int = _option(1_000_000, 1, 1_000_000, "tokens of one prompt; the context bounds it too")
     body_cap: int = _option(1_000_000, 256, 100_000_000, "bytes of a request's body")
     timeout: float = _option(600.0, 0.05, 86_400, "seconds from a request's arrival to its last token")
     drain: float = _option(20.0, 0, 3600, "seconds for requests in flight when stopping")

@@ -91,6 +91,17 @@ def test_a_body_over_the_cap_is_413_with_a_length_and_without():
         assert server.ask("POST", "/v1/chat/completions", CHAT)[0] == 200
 
 
+def test_a_prompt_over_the_servers_own_limit_is_refused():
+    with live(fake_service(settings=ServerSettings(max_prompt=12))) as server:
+        body = {"model": "finqa-tiny", "prompt": [5] * 12, "max_tokens": 3}
+        talk = CHAT | {"messages": [{"role": "user", "content": "What is 2 + 3? " * 3}]}
+        assert server.ask("POST", "/v1/completions", body)[0] == 200
+        for path, long in (("completions", body | {"prompt": [5] * 13}), ("chat/completions", talk)):
+            status, _, answer = server.ask("POST", f"/v1/{path}", long)
+            assert (status, answer["error"]["code"]) == (400, "context_length_exceeded")
+            assert "this server takes 12" in answer["error"]["message"]
+
+
 def test_the_api_key():
     with live(fake_service(settings=ServerSettings(api_key=KEY))) as server:
         for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": f"Basic {KEY}"}):
