@@ -1,7 +1,10 @@
 """``finqa-lab cloud``: a model on Amazon SageMaker, or on its stand-in here; dry unless told otherwise."""
 
+import contextlib
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
 
 EXAMPLE = '{"messages": [{"role": "user", "content": "What is 2 + 2?"}]}'
@@ -142,7 +145,7 @@ def _deploy(args) -> int:
         raise NotConfirmed("--keep offline needs --stand-in URL: the stand-in of this command ends with it")
     bodies, ledger = [_body(text) for text in args.ask], Ledger(args.ledger)
     say = lambda text: print(text, flush=True)  # noqa: E731
-    with _open(args) as cloud:
+    with _signals_unwind(), _open(args) as cloud:
         if args.keep:
             live = deploy(cloud, plan, args.archive, confirmation, ledger, say)
             say(f"{live.name} is in service until {live.ends:%Y-%m-%d %H:%M} UTC; then, or before:")
@@ -193,9 +196,12 @@ def _observe(args) -> int:
 
 
 def _orphans(args) -> int:
+    import datetime
+
     from finqa_lab.cloud.ledger import Ledger
     from finqa_lab.cloud.orphans import find_orphans
 
+    now = datetime.datetime.now(datetime.UTC)
     with _open(args) as cloud:
         found = find_orphans(cloud, Ledger(args.ledger))
     if args.json:
@@ -205,6 +211,7 @@ def _orphans(args) -> int:
         return 1 if found else 0
     for one in found:
         facts = [f"owner {one.owner}"] * bool(one.owner) + [f"ends {one.ends}"] * bool(one.ends)
+        facts += ["OVERDUE"] * one.overdue(now)
         facts.append("in the ledger" if one.recorded else "NOT in the ledger")
         print(f"{one.resource}  ({', '.join(facts)})")
     print(
@@ -266,6 +273,26 @@ def _simulate(args) -> int:
         print(f"{name:28}{row['p50_s']:>8.2f}{row['p95_s']:>8.2f}{row['dropped_share']:>10.2%}{row['mean_instances']:>11.2f}"
               f"{row['changes']:>9}{row['usd']:>9.2f}")  # fmt: skip
     return 0
+
+
+@contextlib.contextmanager
+def _signals_unwind():
+    """Let SIGTERM and a closed terminal end the block as Ctrl-C does; by default they end the process at once."""
+
+    def end(number, _):
+        signal.signal(number, signal.SIG_IGN)  # a second one does not stop the removal
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    chosen = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, end) for number in chosen}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _open(args):

@@ -40,10 +40,6 @@ class Live:
         """Of the endpoint, and of the deployment in the ledger."""
         return self.plan.name
 
-    def overdue(self, now: datetime.datetime) -> bool:
-        """Whether its time is over."""
-        return now >= self.ends
-
 
 @contextlib.contextmanager
 def deployed(

@@ -9,6 +9,7 @@ answered. :mod:`finqa_lab.cloud.container` starts it as a process of its own.
 import argparse
 import importlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -117,7 +118,9 @@ def main(arguments=None) -> int:
         traceback.print_exc()
         return 1
     print(json.dumps({"event": "loaded", "handler": server.handler.__file__}), flush=True)
-    stop.wait()
+    parent = os.getppid()
+    while not stop.wait(1.0) and os.getppid() == parent:  # a container does not outlive the one who started it
+        pass
     server.shutdown()
     server.server_close()  # waits for the requests in hand
     return 0

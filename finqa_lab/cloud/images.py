@@ -97,7 +97,7 @@ try:
 except (ValueError, KeyError) as error:
     print(json.dumps({"error": str(error).split("\\n")[0][:200]}))
 """
-"""The look-up, for a process of its own: importing the SDK makes a boto3 session, which reads the user's profile."""
+"""Program of the look-up. It runs elsewhere, as importing the SDK opens a session that reads the user's profile."""
 
 
 def sdk_environment() -> dict[str, str]:

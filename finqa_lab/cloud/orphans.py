@@ -4,6 +4,7 @@ The ledger is a file on one machine; another machine may have deployed, or the f
 service: endpoints, configurations, models, scalable targets, alarms and log groups.
 """
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,6 +30,13 @@ class Orphan:
     recorded: bool
     owner: str = ""
     ends: str = ""
+
+    def overdue(self, now: datetime.datetime) -> bool:
+        """Whether its tag says that it should be gone by now; a tag that is no time says nothing."""
+        try:
+            return now >= datetime.datetime.fromisoformat(self.ends)
+        except (ValueError, TypeError):
+            return False
 
 
 def find_orphans(cloud: Cloud, ledger: Ledger | None = None, prefix: str = PREFIX) -> list[Orphan]:

@@ -35,7 +35,7 @@ REQUIRED = ("config.json", "tokenizer.json", "code/inference.py", "code/requirem
 REQUIREMENTS = ("jinja2", "platformdirs", "regex", "safetensors", "tokenizers")
 """What the handler imports beside torch and numpy, which the images have."""
 FORM_FILE, FORMS = "answering.json", ("json", "program", "free")
-"""What the model replies: ``{"answer": number}``, a program that the handler executes, or anything."""
+"""Where the form of the replies stands, and what it can be (:data:`finqa_lab.cloud.inference.GRAMMARS`)."""
 MOST_MEMBERS, MOST_BYTES = 2_000, 40 * 1024**3
 _HANDLER = Path(__file__).with_name("inference.py")
 

@@ -98,7 +98,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the plan's JSON: what a confirmation is for."""
+        """What a confirmation is for, the SHA-256 of the plan's JSON."""
         return sha256_bytes(self.as_json().encode())
 
     def steps(self, ends: datetime.datetime | None = None) -> tuple[Step, ...]:

@@ -1,6 +1,6 @@
 """``finqa-lab train`` as a SageMaker training job: a request held to the service's model, and the SDK's object.
 
-The job runs the script of lab 08 unchanged (:mod:`finqa_lab.cli.train`, under ``torchrun``). The request is built here
+The job runs the script of lab 08 unchanged (``finqa_lab/cli/train.py``, under ``torchrun``). The request is built here
 and can be sent with boto3. Where the optional package ``sagemaker-train`` is installed, :func:`model_trainer` makes the
 SDK's ``ModelTrainer`` with ``Torchrun`` of the same job; it packs the source and writes its own start script.
 """

@@ -1,6 +1,9 @@
 """The command: dry by default, one code path with the library, exit statuses that a script can use."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -71,6 +74,35 @@ def test_a_deployment_is_kept_asked_found_and_torn_down_by_separate_commands(arc
         assert "torn down before" in capsys.readouterr().err
         assert main(["cloud", "teardown", *there]) == 2
         assert "nothing left" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a system without these signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", None), signal.SIGINT])
+def test_a_signal_in_the_middle_removes_everything(archive, ledger, capsys, number):
+    """A cancelled CI job sends SIGTERM, a closed terminal SIGHUP; by default neither runs what is in ``finally``."""
+    with moto_server() as address:
+        there = ["--stand-in", address, *ledger]
+        command = [
+            "cloud",
+            "deploy",
+            archive,
+            "--yes",
+            "--max-hours",
+            "1",
+            "--max-usd",
+            "9",
+            "--ask",
+            "sleep 50",
+            *there,
+        ]
+        process = subprocess.Popen([sys.executable, "-m", "finqa_lab.cli", *command], stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line.startswith("creating alarm"):
+                break
+        process.send_signal(number)
+        shown, _ = process.communicate(timeout=60)
+        assert "removed endpoint" in shown and process.returncode == 130
+        assert main(["cloud", "orphans", *there]) == 0, capsys.readouterr().out
 
 
 def test_an_archive_can_be_asked_in_a_container_here(archive, capsys):

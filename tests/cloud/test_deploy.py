@@ -1,5 +1,6 @@
 """Deploying and tearing down on the stand-in, with a fault at every single call."""
 
+import datetime
 import json
 
 import pytest
@@ -8,8 +9,8 @@ from finqa_lab.cloud import errors
 from finqa_lab.cloud.confirm import Confirmation, confirm
 from finqa_lab.cloud.deploy import deploy, deployed
 from finqa_lab.cloud.invoke import ask, invoke
-from finqa_lab.cloud.ledger import CREATED, INTEND, Ledger
-from finqa_lab.cloud.orphans import find_orphans
+from finqa_lab.cloud.ledger import CREATED, INTEND, Ledger, Resource
+from finqa_lab.cloud.orphans import Orphan, find_orphans
 from finqa_lab.cloud.teardown import cleanup, tear_down
 from tests.cloud.toys import HANDLER, QUICK, Strike, agreed, listen, toy_cloud, toy_package, toy_plan
 
@@ -258,6 +259,30 @@ def test_without_a_ledger_nothing_is_created(tmp_path):
         with pytest.raises(errors.CloudError, match="ledger .* cannot be written"):
             deploy(cloud, plan, package.path, agreed(plan), Ledger(tmp_path / "file" / "ledger.jsonl"))
         assert strike.calls == []
+
+
+def test_a_ledger_that_cannot_be_written_any_more_does_not_keep_anything_running(tmp_path, monkeypatch):
+    package = toy_package(tmp_path)
+    plan = toy_plan(package)
+    with toy_cloud(tmp_path) as (cloud, ledger):
+        deploy(cloud, plan, package.path, agreed(plan), ledger)
+
+        def full(*_, **__):
+            raise errors.CloudError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "write", full)
+            assert {removal.outcome for removal in cleanup(cloud, ledger, plan.name)} == {"removed"}
+        assert find_orphans(cloud, ledger) == [] and ledger.left() != []
+        assert {removal.outcome for removal in cleanup(cloud, ledger, plan.name)} <= {"gone", "removed"}
+        assert ledger.left() == []
+
+
+def test_what_is_overdue_is_known_by_its_tag():
+    now = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
+    ends = lambda text: Orphan(Resource("endpoint", "e"), True, "me", text).overdue(now)  # noqa: E731
+    assert ends("2026-11-21T11:59:59+00:00") and not ends("2026-11-21T14:00:00+01:30")
+    assert not ends("") and not ends("soon") and not ends("2026-11-21T11:00:00")  # without a zone it says nothing
 
 
 def test_a_confirmation_has_limits(tmp_path):
