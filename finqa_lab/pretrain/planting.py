@@ -10,6 +10,10 @@ after 1,600 steps the second of two equal runs of random tokens was no easier fo
 put into the starting weights, as structure is in "Mimetic Initialization of Self-Attention Layers" (A. Trockman and Z.
 Kolter, 2023, arXiv:2305.09828). Everything stays trainable; a circuit that were of no use would be unlearnt.
 
+What is planted must survive the first steps, in which everything else is learnt in a hurry. Two measures see to that.
+Embeddings start sixteen times as large as usual, and the last norm makes up for it, so that a token's identity is not
+drowned by what the blocks write to the stream; and at first no block writes anything else.
+
 How it is built, with rows of a head in pairs (i, i + w/2) that turn by the angle p * theta_i at position p:
 
 * All embeddings get the same first component, so that a query or key can be a constant. The *previous-token head* has
@@ -28,10 +32,12 @@ from finqa_lab.nn.rope import turn
 from finqa_lab.nn.transformer import Decoder
 
 FAST, SLOW = 6, 0.6
-"""Pairs of the previous-token head, the fastest ones; share of the pairs, from the fastest, that matching leaves out."""
+"""Pairs of the previous-token head, the fastest ones; share of all pairs, the fastest, that matching leaves out."""
+SCALE = 16.0
+"""Factor on the embeddings, whose components then have a standard deviation of about 1 at a width of 256."""
 CONSTANT = 0.5
-"""First component of every embedding; the others together have norm 1."""
-PREVIOUS, NOTE, MATCH, COPY = 1.0, 0.06, 3.0, 1.0
+"""First component of every embedding, before the factor; the others together have norm 1."""
+PREVIOUS, NOTE, MATCH, COPY = 1.0, 1.0, 3.0, 4.0
 """Sizes of the weights: position, note, match, copy. Found by the loss on repeated random tokens without training."""
 
 
@@ -53,6 +59,8 @@ def plant_induction(model: Decoder, seed: int = 0) -> None:
     draws = torch.Generator().manual_seed(seed)
     project, note, copy = (_orthonormal(head, width, draws) for _ in range(3))
     model.token_embedding.weight[:, 0] = CONSTANT
+    model.token_embedding.weight *= SCALE
+    model.norm.gain /= SCALE
     for block in model.blocks:  # nothing else writes at first, or its noise would drown the note
         block.attention.output.weight.zero_()
         block.mlp.down.weight.zero_()

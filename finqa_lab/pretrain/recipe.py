@@ -68,7 +68,8 @@ def _plan(steps: int) -> Plan:
     return Plan(
         steps=steps,
         lr=2e-3,
-        muon=0.02,
+        embedding=0.02,
+        muon=0.013,
         warmup=max(1, min(40, steps // 10)),
         floor=0.02,
         weight_decay=0.1,

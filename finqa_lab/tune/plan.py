@@ -28,6 +28,8 @@ class Plan:
         betas: of AdamW's two moments.
         clip: largest norm of the gradient; 0 for none.
         muon: rate of Muon for the matrices inside the blocks, or None for AdamW alone; ``lr`` is then of all else.
+        embedding: rate of embeddings and head where it is not ``lr``, as for embeddings that start large; they then
+            decay no faster than at ``lr``.
         precision: ``bfloat16`` computes the matrix products in 16 bits (autocast); weights and moments stay float32.
     """
 
@@ -40,6 +42,7 @@ class Plan:
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
     muon: float | None = None
+    embedding: float | None = None
     precision: Precision = "float32"
 
     def __post_init__(self):
@@ -73,12 +76,15 @@ def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     if not named:
         raise CourseError("no parameter of the model is trainable; add an adapter, or unfreeze the model")
     inside = {name for name, p in named.items() if plan.muon is not None and p.ndim == 2 and name.startswith("blocks.")}
-    others = [parameter for name, parameter in named.items() if name not in inside]
+    tables = [p for name, p in named.items() if name not in inside and _is_table(name)]
+    rest = [p for name, p in named.items() if name not in inside and not _is_table(name)]
+    rate = plan.lr if plan.embedding is None else plan.embedding
     groups = [
-        {"params": [p for p in others if p.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+        {"params": tables, "lr": rate, "weight_decay": plan.weight_decay * plan.lr / rate},
+        {"params": [p for p in rest if p.ndim > 1], "lr": plan.lr, "weight_decay": plan.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "lr": plan.lr, "weight_decay": 0.0},
     ]
-    groups = [{**group, "lr": plan.lr, "betas": plan.betas} for group in groups if group["params"]]
+    groups = [{**group, "betas": plan.betas} for group in groups if group["params"]]
     if inside:
         matrices = [{"params": [named[name] for name in sorted(inside)]}]
         groups = matrices + [{**group, "adamw": True} for group in groups]
@@ -88,6 +94,11 @@ def make_optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
     return optimizer
+
+
+def _is_table(name: str) -> bool:
+    """Whether a parameter is an embedding or the head: read or written row by row, one for each token."""
+    return name.endswith("embedding.weight") or name == "head.weight"
 
 
 def set_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
