@@ -25,7 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from serving_peers import MAKERS, ONE_THREAD, REPLY_TOKENS, SERVERS, Inside, ask_server, pin, started
+from serving_peers import MAKERS, MOST_ROWS, ONE_THREAD, REPLY_TOKENS, SERVERS, Inside, ask_server, pin, started
 
 from finqa_lab.course.report import hardware
 from finqa_lab.files import write_atomic
@@ -34,7 +34,7 @@ PROMPT_TOKENS = 96
 INSIDE = tuple(MAKERS)
 OVERLOAD = 1.6
 """Arrivals of the overloaded server, as a multiple of what it can serve."""
-OVERLOAD_REQUESTS = 120
+OVERLOAD_REQUESTS = 120 + MOST_ROWS
 
 
 def prepare(scratch: Path, wanted: int) -> tuple[Path, Path, list[list[int]]]:
@@ -132,23 +132,25 @@ def tabulate(rounds: dict[str, dict[int, list[dict]]]) -> list[dict]:
     return rows
 
 
-def ratios(rows: list[dict]) -> dict[str, float]:
-    """What the project wants to know, from the table."""
-    speed = {(row["peer"], row["concurrency"]): row["tokens_a_second"] for row in rows}
-    wanted = {}
-    if ("ours", 8) in speed:
-        for peer in ("ours one at a time", "mlx", "llama"):
-            for concurrency in (1, 4, 8):
-                if (peer, concurrency) in speed and ("ours", concurrency) in speed:
-                    wanted[f"ours / {peer} at {concurrency}"] = speed["ours", concurrency] / speed[peer, concurrency]
-    for peer in ("serial", "transformers"):
-        if ("engine", 8) in speed and (peer, 8) in speed:
-            wanted[f"engine / {peer} at 8"] = speed["engine", 8] / speed[peer, 8]
-    return {name: round(value, 2) for name, value in wanted.items()}
+def ratios(rows: list[dict], speed: str) -> dict[str, float]:
+    """What the project wants to know, from one of the two speeds of the table."""
+    speeds = {(row["peer"], row["concurrency"]): row[speed] for row in rows}
+    pairs = [("ours", peer) for peer in ("ours one at a time", "mlx", "llama")]
+    pairs += [("engine", peer) for peer in ("serial", "transformers")]
+    found = {}
+    for ours, peer in pairs:
+        for concurrency in (1, 4, 8):
+            if (ours, concurrency) in speeds and (peer, concurrency) in speeds:
+                ratio = speeds[ours, concurrency] / speeds[peer, concurrency]
+                found[f"{ours} / {peer} at {concurrency}"] = round(ratio, 2)
+    return found
 
 
-def overload(options, folder: Path, gguf: Path, prompts: list[list[int]], capacity: float, scratch: Path) -> list[dict]:
-    """An open loop above capacity, with a short queue and with a long one: who waits how long, who is refused."""
+def overload(options, folder: Path, gguf: Path, prompts: list[list[int]], scratch: Path) -> list[dict]:
+    """An open loop above capacity, with a short queue and with a long one: who waits how long, who is refused.
+
+    Each server's capacity is measured right before: on a machine that others use it is another one a minute later.
+    """
     from tokenizers import Tokenizer
 
     from finqa_lab.serve.load.arrivals import poisson
@@ -157,13 +159,15 @@ def overload(options, folder: Path, gguf: Path, prompts: list[list[int]], capaci
     from finqa_lab.serve.load.summary import Slo, summarise
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    rate = OVERLOAD * capacity / REPLY_TOKENS
-    bodies = [{"prompt": tokenizer.decode(ids), "max_tokens": REPLY_TOKENS, "temperature": 0} for ids in prompts]
+    texts = [tokenizer.decode(ids) for ids in prompts]
+    bodies = [{"prompt": text, "max_tokens": REPLY_TOKENS, "temperature": 0} for text in texts[MOST_ROWS:]]
     rows = []
     for waiting in (8, 10_000):
-        with started("ours", folder, gguf, options.core, ["--waiting", str(waiting)]) as (_, url):
-            times = poisson(rate, len(bodies), seed=0)
+        with started("ours", folder, gguf, options.core, ["--waiting", str(waiting)]) as (process, url):
+            row = ask_server(process, url, folder, texts[:MOST_ROWS], MOST_ROWS, scratch)
+            rate = OVERLOAD * row["tokens_a_second"] / REPLY_TOKENS
             path = scratch / f"overload-{waiting}.jsonl"
+            times = poisson(rate, len(bodies), seed=0)
             log = asyncio.run(send_open(Target(url, "tiny", timeout=300), bodies, times, path))
         found = summarise(log.records, Slo(ttft=1.0, tpot=0.2))
         kept = ("requests", "served", "refused", "failed", "ttft", "tpot", "goodput", "requests_a_second", "late")
@@ -192,10 +196,9 @@ def main() -> None:
         each = options.requests * len(options.concurrency) * options.rounds
         folder, gguf, prompts = prepare(scratch, each + OVERLOAD_REQUESTS)
         rows = report["rows"] = tabulate(measure(options, folder, gguf, prompts[:each], scratch))
-        report["ratios"] = ratios(rows)
-        capacity = max((row["tokens_a_second"] for row in rows if row["peer"] == "ours"), default=None)
-        if capacity:
-            report["overload"] = overload(options, folder, gguf, prompts[each:], capacity, scratch)
+        report["ratios"] = {speed: ratios(rows, speed) for speed in ("tokens_a_second", "tokens_a_cpu_second")}
+        if "ours" in options.peers:
+            report["overload"] = overload(options, folder, gguf, prompts[each:], scratch)
         if "engine" in options.peers:
             report["cost_model"] = in_a_child(folder, options)
     report["load_average_after"] = round(os.getloadavg()[0], 2)
@@ -225,8 +228,8 @@ def show(report: dict) -> None:
         same = f"{row['same']:>7.0%}" if "same" in row else ""
         speeds = f"{row['tokens_a_second']:>10.1f}{row['tokens_a_cpu_second']:>14.1f}"
         print(f"{row['peer']:<20}{row['concurrency']:>6}{speeds}{times}{same}")
-    for name, value in report["ratios"].items():
-        print(f"{name}: {value}")
+    for name, value in report["ratios"]["tokens_a_second"].items():
+        print(f"{name}: {value} by the clock, {report['ratios']['tokens_a_cpu_second'][name]} by processor time")
     for row in report.get("overload", ()):
         print(f"overload, {row['waiting']} may wait: {row['served']} served, {row['refused']} refused, "
               f"TTFT p95 {row['ttft']['p95']['value']:.2f} s, goodput {row['goodput']:.2f}/s")  # fmt: skip
