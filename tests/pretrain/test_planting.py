@@ -30,7 +30,7 @@ def test_a_planted_model_writes_what_came_next_before(planted):
         tokens = repeated(length)
         with torch.inference_mode():
             scores = planted(tokens)
-        scores = scores.scatter(2, tokens[..., None], -torch.inf)  # tied embeddings: untrained, a token is likest to itself
+        scores = scores.scatter(2, tokens[..., None], -torch.inf)  # tied and untrained, a token is likest to itself
         guesses = scores[:, length:-1].argmax(dim=-1)
         assert (guesses == tokens[:, length + 1 :]).float().mean() > 0.6, length
 
