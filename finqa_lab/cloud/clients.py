@@ -50,8 +50,8 @@ class Cloud:
             from finqa_lab.cloud.faults import sorted_faults
 
             retries = {"mode": "standard", "total_max_attempts": 1 if service == "sagemaker-runtime" else 4}
-            config = Config(retries=retries, connect_timeout=10, read_timeout=_READ_S.get(service, 60),
-                            s3={"addressing_style": "path"} if self.endpoint else {})  # fmt: skip
+            style = {"addressing_style": "path"} if self.endpoint else {}
+            config = Config(retries=retries, connect_timeout=10, read_timeout=_READ_S.get(service, 30), s3=style)
             with sorted_faults(f"opening {service}"):
                 self._clients[service] = self.session.client(
                     service, self.region, endpoint_url=self.endpoint, config=config

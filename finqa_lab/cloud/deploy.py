@@ -144,8 +144,9 @@ def _create(cloud: Cloud, plan: Plan, step: Step, archive: str | os.PathLike, le
                 client.upload_file(str(archive), step.request["Bucket"], step.request["Key"])
             else:
                 getattr(client, _method(step.operation))(**step.request)
-    except (AlreadyExists, InvalidRequest):  # not ours, or never sent: removing it would remove another's
-        note(REFUSED)
+    except (AlreadyExists, InvalidRequest) as error:
+        if not getattr(error, "retried", False):  # not ours, or never sent: removing it would remove another's
+            note(REFUSED)
         raise
     note(CREATED)
 

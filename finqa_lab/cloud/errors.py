@@ -49,7 +49,15 @@ class InstanceUnavailable(CloudError):
 
 
 class AlreadyExists(CloudError):
-    """A resource of that name is there, from another deployment."""
+    """A resource of that name is there, from another deployment.
+
+    Or, when the client sent the request a second time because the first answer was lost, perhaps from this one:
+    ``retried`` says so, and then it counts as ours.
+    """
+
+    def __init__(self, message: str, retried: bool = False):
+        super().__init__(message)
+        self.retried = retried
 
 
 class EndpointFailed(CloudError):

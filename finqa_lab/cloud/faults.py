@@ -115,7 +115,8 @@ def _answered(error, doing: str) -> CloudError:
     if code == "ModelError":
         return _refused(error)
     if "already exist" in lower:
-        return AlreadyExists(f"{doing}: the name is taken ({text}); make a plan with another name")
+        retried = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+        return AlreadyExists(f"{doing}: the name is taken ({text}); make a plan with another name", retried)
     if "instancetype" in lower.replace(" ", "") and ("region" in lower or "not supported" in lower or "enum" in lower):
         return InstanceUnavailable(f"{doing}: {text}; choose an instance that the region has")
     if "insufficient" in lower and "capacity" in lower:

@@ -48,7 +48,13 @@ def find_orphans(cloud: Cloud, ledger: Ledger | None = None, prefix: str = PREFI
     recorded = set(ledger.left()) if ledger is not None else set()
     with sorted_faults("looking for what is left"):
         found = list(_everything(cloud, prefix))
-    return [Orphan(resource, resource in recorded, **tags) for resource, tags in found]
+    return [Orphan(resource, _recorded(resource, recorded), **tags) for resource, tags in found]
+
+
+def _recorded(resource: Resource, recorded: set[Resource]) -> bool:
+    """Whether the ledger has it; the alarms of a policy stand there by the beginning of their names."""
+    begins = [one.name for one in recorded if one.kind == "tracking-alarms"]
+    return resource in recorded or resource.kind == "alarm" and resource.name.startswith(tuple(begins))
 
 
 def _everything(cloud: Cloud, prefix: str) -> Iterator[tuple[Resource, dict[str, str]]]:

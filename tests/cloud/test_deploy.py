@@ -170,6 +170,23 @@ def test_a_name_that_is_taken_is_refused_and_the_other_deployment_stays(tmp_path
         tear_down(cloud, ledger, plan.name)
 
 
+@pytest.mark.parametrize("retries, left", [(0, ["model"]), (1, [])])
+def test_a_name_that_is_taken_after_a_lost_answer_is_ours(tmp_path, retries, left):
+    """botocore sends again when an answer is lost; the second answer is then that the name is taken, by us."""
+    from botocore.exceptions import ClientError
+
+    answer = {"Error": {"Code": "ValidationException", "Message": "Cannot create already existing model"}}
+    package = toy_package(tmp_path)
+    plan = toy_plan(package)
+    with toy_cloud(tmp_path) as (cloud, ledger):
+        error = ClientError(answer | {"ResponseMetadata": {"RetryAttempts": retries}}, "CreateModel")
+        strike = Strike(cloud, 1, "after", error)
+        with pytest.raises(errors.AlreadyExists):
+            deploy(cloud, plan, package.path, agreed(plan), ledger)
+        assert strike.struck and ledger.left() == []
+        assert [orphan.resource.kind for orphan in find_orphans(cloud, ledger)] == left
+
+
 def test_a_container_that_never_answers_ping_fails_the_endpoint_and_leaves_nothing(tmp_path):
     package = toy_package(tmp_path, HANDLER.replace('return {"model_dir": model_dir}', "time.sleep(60)"))
     plan = toy_plan(package)
