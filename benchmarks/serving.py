@@ -164,7 +164,7 @@ def overload(options, folder: Path, gguf: Path, prompts: list[list[int]], scratc
     rows = []
     for waiting in (8, 10_000):
         with started("ours", folder, gguf, options.core, ["--waiting", str(waiting)]) as (process, url):
-            row = ask_server(process, url, folder, texts[:MOST_ROWS], MOST_ROWS, scratch)
+            row = ask_server(process, url, folder, texts[:MOST_ROWS], MOST_ROWS // 2, scratch)
             rate = OVERLOAD * row["tokens_a_second"] / REPLY_TOKENS
             path = scratch / f"overload-{waiting}.jsonl"
             times = poisson(rate, len(bodies), seed=0)

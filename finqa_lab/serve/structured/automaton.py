@@ -186,13 +186,23 @@ def _shortest(first: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _longest(first: np.ndarray, targets: np.ndarray) -> int | None:
-    """Tokens of the longest way from the start to the end; None when there is a cycle."""
+    """Tokens of the longest way from the start to the end; None when there is a cycle.
+
+    Backwards from the end, level by level: a state is on level n when all of its edges lead to lower levels, the
+    highest of them n - 1. Every state is reached from the start, so the start comes last.
+    """
     states = len(first) - 1
-    found = np.zeros(states, dtype=np.int64)
-    for _ in range(states + 1):
-        longer = 1 + np.maximum.reduceat(found[targets], first[:-1])
-        longer[-1] = 0
-        if (longer == found).all():
-            return int(found[0])
-        found = longer
-    return None
+    sources = np.repeat(np.arange(states), np.diff(first))
+    before_end = sources != states - 1  # the state behind the end goes on to itself
+    sources, targets = sources[before_end], targets[before_end]
+    order = np.argsort(targets, kind="stable")
+    backwards, begins = sources[order], np.searchsorted(targets[order], np.arange(states + 1))
+    open_edges = np.bincount(sources, minlength=states)
+    level, done, frontier = -1, 0, np.array([states - 1])
+    while len(frontier):
+        level, done = level + 1, done + len(frontier)
+        into = np.concatenate([backwards[begins[state] : begins[state + 1]] for state in frontier])
+        np.subtract.at(open_edges, into, 1)
+        reached = np.unique(into)
+        frontier = reached[open_edges[reached] == 0]
+    return level if done == states else None
