@@ -67,8 +67,8 @@ def test_routes_and_bodies_outside_the_contract_are_refused(container):
 
 def test_an_answer_that_takes_too_long_is_given_up_and_ping_goes_on(tmp_path):
     with run_container(write_archive(tmp_path / "model.tar.gz"), QUICK) as running:
-        with pytest.raises(InvokeTimeout, match="did not answer within 0.5 s"):
-            running.invoke(body("sleep 1.5"))
+        with pytest.raises(InvokeTimeout, match="did not answer within 1.5 s"):
+            running.invoke(body("sleep 30"))
         assert running.ping()  # health is not blocked by a prediction
 
 
@@ -77,6 +77,7 @@ def test_a_reply_that_trickles_counts_as_a_whole(tmp_path):
     import socket
 
     listener = socket.create_server(("127.0.0.1", 0))
+    sent = []
 
     def trickle():
         connection, _ = listener.accept()
@@ -85,6 +86,7 @@ def test_a_reply_that_trickles_counts_as_a_whole(tmp_path):
         try:
             for _ in range(100):
                 connection.sendall(b"x")
+                sent.append(1)
                 time.sleep(0.05)
         except OSError:
             pass
@@ -92,18 +94,17 @@ def test_a_reply_that_trickles_counts_as_a_whole(tmp_path):
     threading.Thread(target=trickle, daemon=True).start()
     slow = Container(type("Process", (), {"poll": lambda self: None})(), tmp_path / "log", Limits(invoke=0.4))
     slow.port = listener.getsockname()[1]
-    begin = time.monotonic()
     with pytest.raises(InvokeTimeout):
         slow.invoke(body())
-    assert time.monotonic() - begin < 4  # 100 bytes would take 5 s
+    assert 0 < len(sent) < 100  # each byte came in time, and the whole did not
     listener.close()
 
 
 def test_a_container_that_never_answers_ping_is_an_error_with_its_last_line(tmp_path):
     loading = HANDLER.replace('return {"model_dir": model_dir}', 'print("still reading", flush=True); time.sleep(60)')
     archive = write_archive(tmp_path / "model.tar.gz", loading)
-    with pytest.raises(ContainerUnhealthy, match="/ping with 200 within 0.8 s .*still reading"):
-        with run_container(archive, Limits(startup=0.8, ping=0.3, grace=1.0)):
+    with pytest.raises(ContainerUnhealthy, match="/ping with 200 within 4 s .*still reading"):
+        with run_container(archive, Limits(startup=4.0, ping=0.3, grace=1.0)):
             pytest.fail("it is not healthy")
 
 
@@ -115,13 +116,16 @@ def test_a_handler_that_fails_to_load_ends_the_container(tmp_path):
 
 
 def test_sigterm_lets_the_request_in_hand_finish(tmp_path):
-    with run_container(write_archive(tmp_path / "model.tar.gz"), Limits(startup=10, invoke=5, grace=5)) as running:
+    says = HANDLER.replace("time.sleep(float", 'print("in hand", flush=True); time.sleep(float')
+    limits = Limits(startup=60, invoke=30, grace=30)
+    with run_container(write_archive(tmp_path / "model.tar.gz", says), limits) as running:
         got = []
         asking = threading.Thread(target=lambda: got.append(running.invoke(body("sleep 0.6"))))
         asking.start()
-        time.sleep(0.2)
+        while "in hand" not in running.log():
+            time.sleep(0.02)
         assert running.stop() is True and running.process.returncode == 0
-        asking.join(5)
+        asking.join(30)
         assert json.loads(got[0]) == {"answer": 1}
 
 
@@ -129,7 +133,7 @@ def test_sigkill_comes_when_the_grace_has_passed(tmp_path):
     deaf = "import signal; signal.signal = lambda *a: None\n" + HANDLER.replace(
         'return {"model_dir": model_dir}', "import _signal; _signal.signal(_signal.SIGTERM, _signal.SIG_IGN)"
     )
-    with run_container(write_archive(tmp_path / "model.tar.gz", deaf), Limits(startup=10, grace=0.3)) as running:
+    with run_container(write_archive(tmp_path / "model.tar.gz", deaf), Limits(startup=60, grace=0.3)) as running:
         assert running.stop() is False and running.process.returncode == -9
         with pytest.raises(ContainerExited, match="status -9"):
             running.invoke(body())

@@ -7,12 +7,13 @@ import pytest
 
 from finqa_lab.cloud import errors
 from finqa_lab.cloud.confirm import Confirmation, confirm
+from finqa_lab.cloud.container import Limits
 from finqa_lab.cloud.deploy import deploy, deployed
 from finqa_lab.cloud.invoke import ask, invoke
 from finqa_lab.cloud.ledger import CREATED, INTEND, Ledger, Resource
 from finqa_lab.cloud.orphans import Orphan, find_orphans
 from finqa_lab.cloud.teardown import cleanup, tear_down
-from tests.cloud.toys import HANDLER, QUICK, Strike, agreed, listen, toy_cloud, toy_package, toy_plan
+from tests.cloud.toys import HANDLER, Strike, agreed, listen, toy_cloud, toy_package, toy_plan
 
 QUESTION = [{"role": "user", "content": "2?"}]
 KINDS = {"endpoint", "endpoint-config", "model", "scalable-target", "alarm", "log-group"}
@@ -190,7 +191,7 @@ def test_a_name_that_is_taken_after_a_lost_answer_is_ours(tmp_path, retries, lef
 def test_a_container_that_never_answers_ping_fails_the_endpoint_and_leaves_nothing(tmp_path):
     package = toy_package(tmp_path, HANDLER.replace('return {"model_dir": model_dir}', "time.sleep(60)"))
     plan = toy_plan(package)
-    limits = type(QUICK)(startup=0.8, ping=0.3, invoke=0.5, grace=1.0)
+    limits = Limits(startup=0.8, ping=0.3, grace=1.0)
     with toy_cloud(tmp_path, limits) as (cloud, ledger):
         with pytest.raises(errors.ContainerUnhealthy, match="did not pass the ping health check"):
             deploy(cloud, plan, package.path, agreed(plan), ledger)
@@ -220,8 +221,8 @@ def test_the_service_passes_on_what_the_container_refused(tmp_path):
             assert "secret detail" not in str(failed.value)
             with pytest.raises(errors.MalformedRequest, match="not JSON"):
                 invoke(cloud, live.name, b"{")
-            with pytest.raises(errors.InvokeTimeout, match="0.5 s"):
-                say("sleep 2")
+            with pytest.raises(errors.InvokeTimeout, match="1.5 s"):
+                say("sleep 30")
             with pytest.raises(errors.InvokeTimeout):  # the container still works on what nobody waits for
                 say("2?")
 

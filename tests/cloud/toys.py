@@ -46,7 +46,8 @@ def output_fn(prediction, accept):
     return json.dumps({"answer": prediction})
 """
 
-QUICK = Limits(startup=10.0, ping=1.0, invoke=0.5, grace=2.0)
+QUICK = Limits(startup=60.0, ping=2.0, invoke=1.5, grace=2.0)
+"""Short enough to wait for, long enough for a machine that has other work."""
 
 
 def write_archive(path: Path, handler: str = HANDLER, extra: dict[str, bytes] | None = None, without=()) -> Path:
