@@ -8,6 +8,7 @@ Nothing is computed.
 """
 
 import random
+from collections.abc import Callable
 from decimal import Decimal
 
 from finqa_lab.finqa.synthetic.sectors import STEMS
@@ -144,11 +145,11 @@ def amounts(rng: random.Random) -> tuple[str, str]:
     return text, ", ".join(f"({plain(value)}, {name})" for name, value in zip(who, values))
 
 
-_KINDS = ((echo, 0.22), (listed, 0.5), (periods, 0.12), (amounts, 0.16))
+KINDS = ((echo, 0.22), (listed, 0.5), (periods, 0.12), (amounts, 0.16))
 
 
 def _pair(rng: random.Random) -> tuple[str, str]:
-    kinds, weights = zip(*_KINDS)
+    kinds, weights = zip(*KINDS)
     return rng.choices(kinds, weights)[0](rng)
 
 
@@ -158,9 +159,14 @@ def bindings(rng: random.Random, count: int) -> str:
     return "\n".join(arrow.join(_pair(rng)) for _ in range(count)) + "\n"
 
 
-def conversation(rng: random.Random) -> Messages:
-    """A list told by the user and written in digits by the assistant, whose form an example in the rules shows."""
-    user, reply = _pair(rng)
+def conversation(rng: random.Random, kind: Callable[[random.Random], tuple[str, str]] | None = None) -> Messages:
+    """A list told by the user and written in digits by the assistant, whose form an example in the rules shows.
+
+    Args:
+        rng: draws everything.
+        kind: of the list, one of :data:`KINDS`; drawn by default.
+    """
+    user, reply = _pair(rng) if kind is None else kind(rng)
     shown = rng.choice(("Write the list in digits.", "Repeat each name with its numbers. A percentage is a fraction."))
     return [
         {"role": "system", "content": f"{shown}\nReply as in: {_shape(reply)}"},

@@ -6,13 +6,15 @@ percentages to ask for, so ``rewrite`` is partly recall.
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from tokenizers import Tokenizer
 
 from finqa_lab.finqa.intervals import Rate, wilson
 from finqa_lab.nn.transformer import Decoder
+from finqa_lab.pretrain import bindings, dialogues
+from finqa_lab.pretrain.bindings import conversation
 from finqa_lab.pretrain.corpus import HELD_OUT_SEED
-from finqa_lab.pretrain.dialogues import KINDS
 from finqa_lab.pretrain.tokenizer import END, TEMPLATE
 from finqa_lab.tune.answering import replies
 
@@ -31,12 +33,14 @@ def knowledge(
         each: conversations of a kind; their seed is that of the held-out text.
         on_kind: called with a kind before it is asked.
     """
+    makers = {kind.__name__: kind for kind, _ in dialogues.KINDS}
+    makers |= {kind.__name__: partial(conversation, kind=kind) for kind, _ in bindings.KINDS}
     found = {}
-    for kind, _ in KINDS:
+    for name, make in makers.items():
         if on_kind is not None:
-            on_kind(kind.__name__)
-        talks = {str(i): kind(random.Random(f"knowledge {HELD_OUT_SEED} {kind.__name__} {i}")) for i in range(each)}
+            on_kind(name)
+        talks = {str(i): make(random.Random(f"knowledge {HELD_OUT_SEED} {name} {i}")) for i in range(each)}
         given = replies(model, tokenizer, TEMPLATE, talks, LIMIT, end=[tokenizer.token_to_id(END)])
-        right = sum(given[name].strip() == talk[-1]["content"] for name, talk in talks.items())
-        found[kind.__name__] = wilson(right, each)
+        right = sum(given[number].strip() == talk[-1]["content"] for number, talk in talks.items())
+        found[name] = wilson(right, each)
     return found

@@ -186,13 +186,14 @@ def test_transformers_loads_the_folder_unchanged(built):
 def test_what_a_model_knows_is_counted(built):
     found = load_pretrained(built[0] / "model")
     rates = knowledge(found.model, found.tokenizer, each=4)
-    assert set(rates) == {kind.__name__ for kind, _ in TALKS} and all(rate.total == 4 for rate in rates.values())
+    assert set(rates) == {kind.__name__ for kind, _ in (*TALKS, *bindings.KINDS)}
+    assert all(rate.total == 4 for rate in rates.values())
 
 
 def test_the_card_states_what_was_measured(built, monkeypatch, tmp_path):
     monkeypatch.setattr(ship, "dataset", lambda seed: dataset(0, {"train": 0, "validation": 12, "phrasing": 0}))
-    known, tasks = ship.measure(built[0] / "model", each=2)
-    text = ship.card(built[1], known, tasks, "a test machine", "2026-01-31")
+    known, tasks, gain = ship.measure(built[0] / "model", each=2)
+    text = ship.card(built[1], known, tasks, gain, "a test machine", "2026-01-31")
     assert f"{built[1]['parameters']:,} parameters" in text and "a test machine" in text and "2026-01-31" in text
     assert "| look up | " in text and "On the 8 validation questions" in text and str(tasks["number"]) in text
     assert "{" not in text
