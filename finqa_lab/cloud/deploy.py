@@ -21,6 +21,8 @@ from finqa_lab.cloud.teardown import cleanup, raise_if_left
 from finqa_lab.files import sha256_file
 
 Progress = Callable[[str], None]
+PROVISION_S = 900
+"""For the instance and the download of the image and the archive, before the container's start-up limit begins."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ def deployed(
         CloudError: what went wrong, after everything that was made has been removed.
         CleanupIncomplete: when something could not be removed and nothing else went wrong.
     """
+    live = deploy(cloud, plan, archive, confirmation, ledger, progress)  # removes what it made when it fails
     failed = True
     try:
-        yield deploy(cloud, plan, archive, confirmation, ledger, progress)
+        yield live
         failed = False
     finally:
         removals = cleanup(cloud, ledger, plan.name)
@@ -121,9 +124,7 @@ def wait_in_service(cloud: Cloud, plan: Plan) -> None:
         ContainerUnhealthy: when its container does not answer ``/ping``.
         EndpointFailed: for another reason, or when it takes much longer than its start-up limit.
     """
-    seconds = (
-        plan.startup_s + 900
-    )  # the service needs minutes for the instance and the download before that limit counts
+    seconds = plan.startup_s + PROVISION_S
     with sorted_faults(f"waiting for the endpoint {plan.name}"):
         cloud.client("sagemaker").get_waiter("endpoint_in_service").wait(
             EndpointName=plan.name, WaiterConfig={"Delay": cloud.poll_s, "MaxAttempts": int(seconds / cloud.poll_s)}

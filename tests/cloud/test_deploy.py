@@ -160,6 +160,11 @@ def test_a_name_that_is_taken_is_refused_and_the_other_deployment_stays(tmp_path
         deploy(cloud, plan, package.path, agreed(plan), ledger)
         with pytest.raises(errors.AlreadyExists, match="the ledger says"):
             deploy(cloud, plan, package.path, agreed(plan), ledger)
+        for confirmation in (agreed(plan), Confirmation("0" * 64, 1, 1)):
+            with pytest.raises((errors.AlreadyExists, errors.NotConfirmed)):
+                with deployed(cloud, plan, package.path, confirmation, ledger):
+                    pytest.fail("it must not be entered")
+            assert kinds(find_orphans(cloud)) == KINDS  # the one that lives was not removed
         other = Ledger(tmp_path / "other.jsonl")
         with pytest.raises(errors.AlreadyExists, match="from another deployment"):
             deploy(cloud, plan, package.path, agreed(plan), other)
