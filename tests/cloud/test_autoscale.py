@@ -170,6 +170,16 @@ def test_the_closed_form_and_the_simulation_agree(routing, instances):
     assert found == pytest.approx(predicted, rel=0.1)
 
 
+@pytest.mark.parametrize("routing", ["random", "least"])
+def test_for_times_that_vary_less_the_closed_form_is_pessimistic(routing):
+    """Constant times, as the chapter says: the simulated wait is shorter than the predicted one."""
+    rng = np.random.default_rng(6)
+    day = Day(np.full(MINUTES, 2.2), arrivals(np.full(MINUTES, 2.2), rng))
+    outcome = simulate(day, fixed(3), Fleet((1.0,), 1.0, limit_s=1e9, routing=routing), seed=1)
+    waited = outcome.percentile(95) - 1.0
+    assert 0 < waited < 0.9 * wait_percentile(2.2, 1.0, 3, 95, routing=routing)
+
+
 def test_instances_for_a_load():
     measured = Latency(100, 0.73, 0.7, 0.9, 1.0)
     assert instances_for_rate(5.0, 0.73) == 8 and instances_for_rate(5.0, 0.73, at_once=4) == 2
