@@ -94,6 +94,7 @@ def test_offline_credentials_are_invented_whatever_the_environment_says(monkeypa
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     assert new_session(read_credentials=False).get_credentials().access_key == "offline"
+    assert new_session(read_credentials=False).client("sagemaker", "us-east-1")  # no profile is looked for
     monkeypatch.delenv("AWS_PROFILE")
     assert new_session(read_credentials=True).get_credentials().access_key == "AKIAABCDEFGHIJKLMNOP"
 
