@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 import torch
 
+from finqa_lab.nn.layout import column_major
 from finqa_lab.serve.engine import Engine, EngineSettings
 from finqa_lab.serve.simulate.calibrate import calibrate
 from finqa_lab.serve.simulate.machine import StepModel
@@ -45,7 +46,8 @@ def numbers(model: StepModel) -> dict:
 def main() -> None:
     """Fit, predict, compare."""
     torch.set_num_threads(1)
-    model, concurrencies = load_base(sys.argv[1]).model, list(map(int, sys.argv[2:]))
+    model = column_major(load_base(sys.argv[1]).model, wide=False)  # as the server does
+    concurrencies = list(map(int, sys.argv[2:]))
     fitted_on, asked = workload(1, 12), workload(2, 16)
     steps = [step for count in FITTED_AT for step in measured(model, fitted_on, count).steps]
     curve = {count: measured(model, asked, count).tokens_a_second for count in concurrencies}

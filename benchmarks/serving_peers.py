@@ -141,15 +141,17 @@ def processor_seconds(pid: int) -> float:
 def run_engine(folder: Path):
     """Our engine without HTTP: a function from prompts and concurrency to replies."""
     from finqa_lab.nn.generate import Stop
+    from finqa_lab.nn.layout import column_major
     from finqa_lab.serve.engine import Engine, EngineSettings, complete
     from finqa_lab.serve.request import Request
     from finqa_lab.tune.base import load_base
 
     base = load_base(str(folder))
+    model = column_major(base.model, wide=False)  # as the server does
     stop = Stop(REPLY_TOKENS, frozenset(base.end))
 
     def reply(prompts: list[list[int]], concurrency: int) -> list[list[int]]:
-        engine = Engine(base.model, EngineSettings(batch=concurrency, prefix_cache=False))
+        engine = Engine(model, EngineSettings(batch=concurrency, prefix_cache=False))
         return complete(engine, [Request(tuple(prompt), stop) for prompt in prompts])
 
     return reply

@@ -20,3 +20,11 @@ def test_logits_and_checkpoints_stay_and_every_matrix_is_by_columns():
     assert encode_checkpoint(model) == files
     matrices = [parameter for parameter in model.parameters() if parameter.ndim == 2]
     assert len(matrices) == 2 * 7 + 2 and all(matrix.stride(0) == 1 for matrix in matrices)
+
+
+def test_wide_matrices_can_stay_by_rows():
+    model = column_major(Decoder(CONFIG), wide=False)
+    matrices = {name: parameter for name, parameter in model.named_parameters() if parameter.ndim == 2}
+    by_columns = {name for name, matrix in matrices.items() if matrix.stride(0) == 1}
+    assert "blocks.0.mlp.up.weight" in by_columns and "head.weight" in by_columns
+    assert not any(name.endswith("mlp.down.weight") for name in by_columns)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from finqa_lab.errors import CourseError
+from finqa_lab.nn.layout import column_major
 from finqa_lab.serve.engine import Engine, EngineSettings
 from finqa_lab.serve.http.app import make_app
 from finqa_lab.serve.http.asking import Chat
@@ -71,6 +72,8 @@ def assemble(
             raise CourseError(f"'{name}' cannot be the name of an adapter; choose another")
         load_adapter(folder, model, name)
     model.eval().requires_grad_(False)
+    if model.device.type == "cpu":
+        column_major(model, wide=False)  # steps have few rows
     worker = EngineWorker(Engine(model, engine))
     context = min(model.config.context, engine.blocks * engine.block_size)
     vocabulary = model.config.vocabulary
