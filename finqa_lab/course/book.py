@@ -25,6 +25,7 @@ from finqa_lab.course import (
     labs,
     parameters,
     results,
+    serving_results,
     settings,
 )
 from finqa_lab.course.metrics import collect, format_value
@@ -106,6 +107,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
         write_atomic(generated / f"results_distributed_{table}.md", text)
     for table, text in cloud_results.fragments(cloud_results.load()).items():
         write_atomic(generated / f"results_cloud_{table}.md", text)
+    for table, text in serving_results.fragments(serving_results.load()).items():
+        write_atomic(generated / f"results_serving_{table}.md", text)
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
