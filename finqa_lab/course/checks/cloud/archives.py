@@ -23,6 +23,8 @@ def _refused(members: list[Member], **wrong) -> list[str]:
         steps = ".." in name.split("/")
         if wrong.get("begins_only"):
             steps = name.startswith("..")
+        if wrong.get("normalised"):
+            steps = _outside(name)
         if wrong.get("any_dots"):
             steps = ".." in name
         bad = steps or (name.startswith("/") and not wrong.get("absolute_kept"))
@@ -46,6 +48,7 @@ def member_cases(rng: random.Random) -> Iterator[Case]:
     yield Case([("/etc/cron.d/x", "file", "")], note="an absolute name")
     yield Case([("../x", "file", "")], note="out of the folder")
     yield Case([("code/../../x", "file", "")], note="out of it on a longer way")
+    yield Case([("code/../x", "file", "")], note="down and up again")
     yield Case([("notes..txt", "file", "")], note="two dots that are part of a name")
     yield Case([("code/null", "device", "")], note="a device")
     yield Case([("code/a", "link", "/etc/passwd")], note="a link to an absolute path")
@@ -76,6 +79,12 @@ register(
                 "'..' at the beginning only",
                 lambda members: _refused(members, begins_only=True),
                 "a name can go down first and up twice: look at every part of it, name.split('/').",
+            ),
+            WrongAnswer(
+                "names normalised first",
+                lambda members: _refused(members, normalised=True),
+                "code/../x ends up inside only while code is a folder; were it a link, .. would lead elsewhere: refuse "
+                "every part '..'.",
             ),
             WrongAnswer(
                 "'..' anywhere in the text",
