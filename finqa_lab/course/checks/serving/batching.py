@@ -18,8 +18,16 @@ def _plan(running: Pending, waiting: Pending, batch: int, budget: int, **wrong) 
     if wrong.get("static") and running:
         free = 0
     newcomers = sorted(waiting, key=lambda one: one[1]) if wrong.get("shortest_first") else waiting
+    queue = [*order, *newcomers[: max(0, free)]]
+    if wrong.get("newcomers_before_chunks"):
+        decoding = [one for one in order if one[1] == 1]
+        queue = decoding + queue[len(order) :] + [one for one in order if one[1] > 1]
+    if wrong.get("shortest_chunk_first"):
+        queue = sorted(order, key=lambda one: one[1]) + queue[len(order) :]
+    if wrong.get("one_each"):
+        queue = [(name, 1) for name, _ in order] + queue[len(order) :]
     work = []
-    for name, left in [*order, *newcomers[: max(0, free)]]:
+    for name, left in queue:
         new = min(left, budget)
         if wrong.get("whole_prompts"):
             new = left if left <= budget else 0
@@ -28,7 +36,7 @@ def _plan(running: Pending, waiting: Pending, batch: int, budget: int, **wrong) 
         if wrong.get("budget_each"):
             work.append((name, min(left, budget)))
             continue
-        if new:
+        if new or wrong.get("zeros_kept"):
             work.append((name, new))
             budget -= new
     return work
@@ -45,6 +53,8 @@ def plan_cases(rng: random.Random) -> Iterator[Case]:
     yield Case([("a", 1)], [("b", 3), ("c", 2)], 4, 16, note="room for everyone")
     yield Case([("a", 1), ("b", 1)], [("c", 4)], 2, 8, note="no place is free")
     yield Case([("a", 1)], [(name, 2) for name in "bcde"], 3, 16, note="two places are free")
+    yield Case([("a", 6)], [("b", 3)], 4, 8, note="a chunk of one that runs, then a newcomer")
+    yield Case([("a", 9), ("b", 3)], [], 4, 8, note="two prompts are being read, the longer came first")
     for _ in range(6):
         running = [(f"r{i}", rng.choice([1, 1, rng.randint(2, 9)])) for i in range(rng.randint(0, 4))]
         waiting = [(f"w{i}", rng.randint(1, 12)) for i in range(rng.randint(0, 4))]
@@ -107,6 +117,26 @@ register(
                 lambda *a: _plan(*a, shortest_first=True),
                 "first come, first served: with the shortest first, a long prompt may never be read.",
             ),
+            WrongAnswer(
+                "short chunks first",
+                lambda *a: _plan(*a, shortest_chunk_first=True),
+                "among prompts that are being read, the order is that of arrival, not of what is left.",
+            ),
+            WrongAnswer(
+                "newcomers before chunks",
+                lambda *a: _plan(*a, newcomers_before_chunks=True),
+                "a prompt that is being read comes before those that still wait: its blocks are held already.",
+            ),
+            WrongAnswer(
+                "one token for everyone who runs",
+                lambda *a: _plan(*a, one_each=True),
+                "one token is for those that decode; who still reads a prompt gets what is left of the budget.",
+            ),
+            WrongAnswer(
+                "nothing for some",
+                lambda *a: _plan(*a, zeros_kept=True),
+                "who gets no token is not in the plan: leave out pairs with 0.",
+            ),
         ],
     )
 )
@@ -124,7 +154,7 @@ def _victims(running: list[tuple[str, int, bool]], free: int, **wrong) -> list[s
             elif needs:
                 gone.append(name)
         return gone
-    for one in list(running):
+    for one in list(running)[:: -1 if wrong.get("newest_served_first") else 1]:
         if one not in running or not one[2]:
             continue
         while not free and one in running:
@@ -138,7 +168,7 @@ def _victims(running: list[tuple[str, int, bool]], free: int, **wrong) -> list[s
             victim = running.pop(index)
             gone.append(victim[0])
             free += 1 if wrong.get("one_block_back") else victim[1]
-        if one in running:
+        if one in running and not wrong.get("taken_for_nothing"):
             free -= 1
     return gone
 
@@ -150,6 +180,7 @@ def room_cases(rng: random.Random) -> Iterator[Case]:
     yield Case([("a", 2, False), ("b", 3, True)], 0, note="the newest needs it")
     yield Case([("a", 2, True), ("b", 1, True), ("c", 3, False)], 0, note="the blocks of one are enough for two")
     yield Case([("a", 2, True), ("b", 1, True), ("c", 1, True)], 0)
+    yield Case([("a", 2, True), ("b", 2, True), ("c", 1, True)], 1, note="one free block, and three that need one")
     yield Case([("a", 5, False), ("b", 2, True), ("c", 1, False)], 0, note="the oldest holds most")
     yield Case([("a", 2, True), ("b", 4, True), ("c", 1, False), ("d", 2, True)], 1)
     for _ in range(5):
@@ -196,6 +227,16 @@ register(
                 lambda *a: _victims(*a, never_itself=True),
                 "when the one that needs a block is itself the newest, it is the one that makes way.",
             ),
+            WrongAnswer(
+                "the newest served first",
+                lambda *a: _victims(*a, newest_served_first=True),
+                "serve the oldest first: a block that the newest takes is lost with it when it makes way.",
+            ),
+            WrongAnswer(
+                "blocks that are never used up",
+                lambda *a: _victims(*a, taken_for_nothing=True),
+                "who needs a block takes one of the free ones: count them down.",
+            ),
         ],
     )
 )
@@ -207,6 +248,8 @@ def _recomputed(prompt: int, reply: int, shared: int, **wrong) -> int:
         total = reply
     if wrong.get("minus_last"):
         total -= 1
+    if wrong.get("cached_prompt_only"):
+        return max(0, prompt - shared) + reply
     known = 0 if wrong.get("no_cache") else shared
     if wrong.get("next_token"):
         total += 1
@@ -218,6 +261,7 @@ def recompute_cases(rng: random.Random) -> Iterator[Case]:
     yield Case(10, 0, 0, note="preempted before the first token")
     yield Case(10, 4, 0, note="four tokens were written")
     yield Case(10, 4, 8, note="the prefix cache holds eight of them")
+    yield Case(20, 20, 32, note="the prefix cache holds the prompt and a part of the reply")
     for _ in range(4):
         prompt, reply = rng.randint(20, 90), rng.randint(1, 40)
         yield Case(prompt, reply, rng.randint(1, prompt // 8) * 8 if prompt >= 8 else 0)
@@ -246,6 +290,11 @@ register(
                 "cache forgotten",
                 lambda *a: _recomputed(*a, no_cache=True),
                 "what the prefix cache still holds need not be computed.",
+            ),
+            WrongAnswer(
+                "cached prompt alone",
+                lambda *a: _recomputed(*a, cached_prompt_only=True),
+                "the prefix cache can hold tokens of the reply, too: subtract from the sum of both.",
             ),
             WrongAnswer(
                 "all but the last",

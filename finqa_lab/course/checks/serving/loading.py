@@ -15,7 +15,15 @@ def _percentile(values: list[float], q: float, **wrong) -> float:
         return sum(values) / len(values)
     if wrong.get("share_of_maximum"):
         return q / 100 * max(values)
+    if wrong.get("interpolated"):
+        at = q / 100 * (len(ordered) - 1)
+        low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
+        return low + (at - math.floor(at)) * (high - low)
+    if wrong.get("from_zero"):
+        return ordered[min(len(ordered) - 1, math.floor(q / 100 * len(ordered)))]
     rank = math.ceil(q / 100 * len(ordered))
+    if wrong.get("rounded"):
+        rank = max(1, round(q / 100 * len(ordered)))
     if wrong.get("floor"):
         rank = max(1, math.floor(q / 100 * len(ordered)))
     if wrong.get("off_by_one"):
@@ -29,6 +37,8 @@ def percentile_cases(rng: random.Random) -> Iterator[Case]:
     yield Case([4.0, 1.0, 3.0, 2.0], 50, note="half of four")
     yield Case([float(value) for value in range(20, 0, -1)], 95, note="19 of 20")
     yield Case([1.0, 1.0, 9.0], 95, note="more than two of three")
+    yield Case([5.0, 2.0, 1.0, 4.0, 3.0, 6.0, 8.0, 7.0], 90, note="7.2 of eight, so the eighth")
+    yield Case([5.0, 2.0, 1.0, 4.0, 3.0], 45, note="2.25 of five, so the third")
     for _ in range(4):
         yield Case([float(rng.randint(1, 99)) for _ in range(rng.randint(10, 33))], rng.choice([50, 90, 95, 99]))
 
@@ -64,6 +74,21 @@ register(
                 lambda *a: _percentile(*a, off_by_one=True),
                 "ranks count from 1, list positions from 0.",
             ),
+            WrongAnswer(
+                "a value between two",
+                lambda *a: _percentile(*a, interpolated=True),
+                "that lies between two values, as NumPy's default does; asked for is one of the values (nearest rank).",
+            ),
+            WrongAnswer(
+                "q percent of the length as position",
+                lambda *a: _percentile(*a, from_zero=True),
+                "the value at rank r has the position r - 1, and the rank is rounded up.",
+            ),
+            WrongAnswer(
+                "rounded to the nearest",
+                lambda *a: _percentile(*a, rounded=True),
+                "7.2 of eight values are more than seven: round the rank up, always.",
+            ),
         ],
     )
 )
@@ -71,6 +96,9 @@ register(
 
 def _latencies(due: list[float], service: list[float], **wrong) -> list[float]:
     free, found = 0.0, []
+    if wrong.get("one_before"):
+        ends = [at + seconds for at, seconds in zip(due, service)]
+        return [max(0.0, end - at) + seconds for end, at, seconds in zip([0.0, *ends], due, service)]
     for at, seconds in zip(due, service):
         begin = max(at, free)
         if wrong.get("always_after"):
@@ -128,6 +156,11 @@ register(
                 lambda *a: _latencies(*a, finish=True),
                 "that is when it ends; subtract when it was due.",
             ),
+            WrongAnswer(
+                "the one before as if it had not waited",
+                lambda *a: _latencies(*a, one_before=True),
+                "the one before has waited, too, and ends later: carry on when the server is free.",
+            ),
         ],
     )
 )
@@ -151,6 +184,10 @@ def _goodput(records: list[Record], seconds: float, ttft: float, tpot: float, **
         good = [one for one in records if one[0] == 200]
     if wrong.get("share"):
         return len(good) / len(records)
+    if wrong.get("count"):
+        return len(good)
+    if wrong.get("sum_of_both"):
+        good = [one for one in records if one[0] == 200 and one[1] + one[2] <= ttft + tpot]
     return len(good) / seconds
 
 
@@ -211,6 +248,16 @@ register(
                 "a share",
                 lambda *a: _goodput(*a, share=True),
                 "that is the share of good requests; divide by the seconds instead.",
+            ),
+            WrongAnswer(
+                "a number",
+                lambda *a: _goodput(*a, count=True),
+                "that is how many were good; a rate divides by the seconds of the run.",
+            ),
+            WrongAnswer(
+                "one limit for the sum",
+                lambda *a: _goodput(*a, sum_of_both=True),
+                "a quick first token does not make up for slow text: compare each time with its own limit.",
             ),
         ],
     )

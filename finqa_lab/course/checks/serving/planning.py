@@ -21,6 +21,8 @@ def _rate(batch: int, weights: float, cache: float, bandwidth: float, flops: flo
         seconds = moved / bandwidth + work / rate
     if wrong.get("memory_only"):
         seconds = moved / bandwidth
+    if wrong.get("faster"):
+        seconds = min(moved / bandwidth, work / rate)
     if wrong.get("step"):
         return seconds
     return (1 if wrong.get("steps_a_second") else batch) / seconds
@@ -81,6 +83,11 @@ register(
                 "past some batch arithmetic is slower than memory: take the larger of the two times.",
             ),
             WrongAnswer(
+                "the faster of the two",
+                lambda *a: _rate(*a, faster=True),
+                "the step ends when both are done: the slower one decides, so max of the times.",
+            ),
+            WrongAnswer(
                 "seconds a step",
                 lambda *a: _rate(*a, step=True),
                 "that is the time of a step; it gives batch tokens.",
@@ -108,6 +115,14 @@ def _queue(batch: int, seconds: float, limit: float, **wrong) -> int:
         return math.ceil(room)
     if wrong.get("inverse"):
         return math.floor(limit * seconds * batch)
+    if wrong.get("fraction"):
+        return room
+    if wrong.get("rounded"):
+        return round(room)
+    if wrong.get("less_batch"):
+        return max(0, math.floor(room) - batch)
+    if wrong.get("whole_rounds"):
+        return batch * math.floor(limit / seconds)
     return math.floor(room + 1e-9)
 
 
@@ -118,7 +133,8 @@ def queue_cases(rng: random.Random) -> Iterator[Case]:
     yield Case(4, 3.0, 2.0, note="not a whole number")
     yield Case(4, 8.0, 1.0, note="nobody may wait")
     for _ in range(4):
-        yield Case(rng.randint(2, 16), rng.randint(3, 20) / 4, rng.randint(2, 24) / 4)
+        # Times whose quotients are exact in binary, so that the order of the operations cannot change the result.
+        yield Case(rng.randint(2, 16), rng.choice([0.5, 1.0, 2.0, 4.0]), rng.randint(2, 24) / 4)
 
 
 register(
@@ -155,6 +171,26 @@ register(
                 "multiplied by the time",
                 lambda *a: _queue(*a, inverse=True),
                 "slower service means a shorter queue: divide by the seconds.",
+            ),
+            WrongAnswer(
+                "a part of a request",
+                lambda *a: _queue(*a, fraction=True),
+                "two requests and a half cannot wait: round down to a whole number.",
+            ),
+            WrongAnswer(
+                "rounded to the nearest",
+                lambda *a: _queue(*a, rounded=True),
+                "rounded up, the last one would begin after the limit; always round down.",
+            ),
+            WrongAnswer(
+                "finished within the limit",
+                lambda *a: _queue(*a, less_batch=True),
+                "the last one must begin within the limit, it need not end within it.",
+            ),
+            WrongAnswer(
+                "whole rounds",
+                lambda *a: _queue(*a, whole_rounds=True),
+                "the batch is continuous: its places become free one by one, batch / seconds of them a second.",
             ),
         ],
     )

@@ -17,7 +17,9 @@ def _texts(chunks: list[bytes], **wrong) -> list[str]:
     elif wrong.get("decoded_by_chunk"):
         lines = _lines("".join(chunk.decode(errors="replace") for chunk in chunks))
     else:
-        lines = _lines(b"".join(chunks).decode())
+        whole = b"".join(chunks)
+        ended = len(whole) if wrong.get("unfinished") else whole.rfind(b"\n") + 1
+        lines = _lines(whole[:ended].decode())
     found = []
     for line in lines:
         if line == "[DONE]":
@@ -27,18 +29,20 @@ def _texts(chunks: list[bytes], **wrong) -> list[str]:
         try:
             delta = json.loads(line)["choices"][0]["delta"]
         except ValueError:
+            if wrong.get("unfinished"):
+                raise
             continue  # half a line; only the wrong answers get here
         if wrong.get("raw"):
             found.append(line)
             continue
         text = delta.get("content", "")
-        if text or wrong.get("empty_kept"):
+        if text or wrong.get("empty_kept") or (wrong.get("key_is_enough") and "content" in delta):
             found.append(text)
     return ["".join(found)] if wrong.get("joined") else found
 
 
-def _stream(words: list[str], role_first: bool = True) -> bytes:
-    deltas = ([{"role": "assistant"}] if role_first else []) + [{"content": word} for word in words] + [{}]
+def _stream(words: list[str], **first) -> bytes:
+    deltas = [{"role": "assistant", **first}, *({"content": word} for word in words), {}]
     events = [json.dumps({"choices": [{"delta": delta}]}, ensure_ascii=False) for delta in deltas] + ["[DONE]"]
     return "".join(f"data: {event}\n\n" for event in events).encode()
 
@@ -53,6 +57,8 @@ def stream_cases(rng: random.Random) -> Iterator[Case]:
     plain = _stream(["12", ".5"])
     yield Case([plain], note="all in one chunk")
     yield Case(_cut(plain, [60]), note="a chunk ends inside an event")
+    yield Case([_stream(["12", ".5"], content="")], note="the text of the first event is empty")
+    yield Case(_cut(plain[:-60], [60])[:2], note="the stream has not ended, and its last line is half there")
     euro = _stream(["€", " 5"])
     yield Case(_cut(euro, [euro.index("€".encode()) + 1]), note="a chunk ends inside a character")
     for _ in range(4):
@@ -68,8 +74,8 @@ register(
         oracle=_texts,
         why="chunks are cut where the network likes; on a fast machine every test passes and in production one token "
         "in a thousand is lost.",
-        hint="put the bytes together before you cut lines, and decode whole lines only; events without content, and "
-        "[DONE], give no text.",
+        hint="put the bytes together before you cut lines, and decode whole lines only, those with a line end behind "
+        "them; events without content, and [DONE], give no text.",
         wrong=[
             WrongAnswer(
                 "each chunk by itself",
@@ -90,6 +96,16 @@ register(
                 "events without content",
                 lambda chunks: _texts(chunks, empty_kept=True),
                 "the first event has the role and the last one the reason of the end: they have no content.",
+            ),
+            WrongAnswer(
+                "empty texts",
+                lambda chunks: _texts(chunks, key_is_enough=True),
+                "a server may send an empty content with the role: that is no token, and its time is not the first's.",
+            ),
+            WrongAnswer(
+                "the unfinished line, too",
+                lambda chunks: _texts(chunks, unfinished=True),
+                "a line without a line end behind it is not complete yet, and half a JSON is none: leave it out.",
             ),
             WrongAnswer(
                 "the JSON itself",
@@ -122,7 +138,11 @@ def _times(sent: float, arrivals: list[float], **wrong) -> tuple[float, float]:
         rest = arrivals[-1] - arrivals[-2]
     if wrong.get("rate") and gaps:
         rest = 1 / rest
-    return first, rest
+    if wrong.get("sent_to_last") and gaps:
+        rest = (arrivals[-1] - sent) / gaps
+    if wrong.get("one_divides") and not gaps:
+        raise ZeroDivisionError
+    return (rest, first) if wrong.get("swapped") else (first, rest)
 
 
 def times_cases(rng: random.Random) -> Iterator[Case]:
@@ -177,6 +197,21 @@ register(
                 "tokens a second",
                 lambda *a: _times(*a, rate=True),
                 "that is the rate; seconds a token are asked for.",
+            ),
+            WrongAnswer(
+                "from the sending to the last",
+                lambda *a: _times(*a, sent_to_last=True),
+                "the wait for the first token is no gap between tokens: subtract the first arrival, not the sending.",
+            ),
+            WrongAnswer(
+                "a single token",
+                lambda *a: _times(*a, one_divides=True),
+                "a single token has no gap, and nothing can be divided by 0: the second value is 0 then.",
+            ),
+            WrongAnswer(
+                "the other way round",
+                lambda *a: _times(*a, swapped=True),
+                "the time to the first token comes first in the pair.",
             ),
         ],
     )

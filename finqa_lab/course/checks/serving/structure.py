@@ -16,7 +16,7 @@ def _allowed(pattern: str, written: str, pieces: list[str], end: int, **wrong) -
     found = []
     for token, piece in enumerate(pieces):
         if token == end:
-            complete = regex.fullmatch(pattern, written) is not None
+            complete = (regex.match if wrong.get("end_by_match") else regex.fullmatch)(pattern, written) is not None
             if wrong.get("end_always"):
                 complete = True
             if wrong.get("end_never"):
@@ -37,6 +37,12 @@ def _allowed(pattern: str, written: str, pieces: list[str], end: int, **wrong) -
             found.append(token)
     if wrong.get("end_instead") and end in found:
         return [end]
+    if wrong.get("end_last_or_first"):
+        return [*(token for token in found if token == end), *(token for token in found if token != end)]
+    if wrong.get("flags"):
+        return [token in found for token in range(len(pieces))]
+    if wrong.get("pieces"):
+        return [pieces[token] for token in found]
     return found
 
 
@@ -49,6 +55,8 @@ def allowed_cases(rng: random.Random) -> Iterator[Case]:
     yield Case("ab", "a", ["<end>", "a", "b", "ab"], 0)
     yield Case("ab", "ab", ["<end>", "a", "b", "ab"], 0, note="complete")
     yield Case("ab?", "a", ["<end>", "a", "b", "bb"], 0, note="complete, and it may go on")
+    yield Case("ab?", "a", ["a", "b", "bb", "<end>"], 3, note="the end token has the last id")
+    yield Case("a(bc)?", "ab", ["<end>", "b", "c"], 0, note="a match is written, and a letter more")
     written = ["", "{", '{"', '{"answer', '{"answer": ', '{"answer": 12', '{"answer": 12.5', '{"answer": 12}']
     for text in written:
         yield Case(NUMBER, text, PIECES, 0)
@@ -101,6 +109,26 @@ register(
                 lambda *a: _allowed(*a, end_instead=True),
                 "behind a complete reply a longer one may begin, 12 behind 1: the end is one choice among others.",
             ),
+            WrongAnswer(
+                "the end behind a match and more",
+                lambda *a: _allowed(*a, end_by_match=True),
+                "for the end token all that is written must be a match, not its beginning: fullmatch, without partial.",
+            ),
+            WrongAnswer(
+                "the end in front",
+                lambda *a: _allowed(*a, end_last_or_first=True),
+                "the ids are ascending, and the end token's id can be any: put it where it belongs.",
+            ),
+            WrongAnswer(
+                "a flag for each token",
+                lambda *a: _allowed(*a, flags=True),
+                "return the ids of the allowed tokens, not True or False for every token.",
+            ),
+            WrongAnswer(
+                "texts of the tokens",
+                lambda *a: _allowed(*a, pieces=True),
+                "return the ids, that is the positions in `pieces`, not the texts.",
+            ),
         ],
     )
 )
@@ -123,8 +151,13 @@ def _masked(logits: np.ndarray, allowed: list[int], **wrong) -> np.ndarray:
         return np.where(keep, whole / whole.sum(), 0.0)
     if wrong.get("uniform"):
         return keep / keep.sum()
+    if wrong.get("greedy"):
+        return np.eye(len(logits))[scores.argmax()]
+    if wrong.get("no_exponential"):
+        return np.where(keep, logits, 0.0) / logits[keep].sum()
     exponents = np.exp(scores - scores.max())
-    return exponents / exponents.sum()
+    found = exponents / exponents.sum()
+    return found[allowed] if wrong.get("allowed_alone") else found
 
 
 def masked_cases(rng: random.Random) -> Iterator[Case]:
@@ -169,6 +202,21 @@ register(
                 "all alike",
                 lambda *a: _masked(*a, uniform=True),
                 "among the allowed tokens the model still decides: keep their logits.",
+            ),
+            WrongAnswer(
+                "the best alone",
+                lambda *a: _masked(*a, greedy=True),
+                "that chooses already; asked for are the probabilities of all allowed tokens.",
+            ),
+            WrongAnswer(
+                "shares of the logits",
+                lambda *a: _masked(*a, no_exponential=True),
+                "logits can be negative and are no weights: the softmax takes their exponentials first.",
+            ),
+            WrongAnswer(
+                "the allowed tokens alone",
+                lambda *a: _masked(*a, allowed_alone=True),
+                "the result has a place for every token of the vocabulary; at the forbidden ones it is 0.",
             ),
         ],
     )
