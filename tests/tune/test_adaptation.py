@@ -59,7 +59,8 @@ def test_answers_are_scored_and_bounded_in_length(folder, target):
     given, scores = answer(base, SPLITS.validation, target, min(limit, 24), lambda done, all: seen.append((done, all)))
     assert list(given) == [sample.id for sample in SPLITS.validation] and seen[-1] == (12, 12)
     assert len(scores.outcomes) == 12 and not scores.missing
-    assert all(len(base.tokenizer.encode(text).ids) <= 24 + 2 for text in given.values())
+    # A token that is no whole character is shown as one of three bytes: up to three tokens when it is read again.
+    assert all(len(base.tokenizer.encode(text).ids) <= 3 * 24 for text in given.values())
 
 
 def test_the_order_of_the_batch_does_not_change_a_reply(folder):
