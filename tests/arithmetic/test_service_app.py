@@ -6,7 +6,6 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from service_helpers import FakeEngine, fake_version
 from starlette.testclient import TestClient
 
 from finqa_lab.arithmetic.service.app import make_app
@@ -19,6 +18,7 @@ from finqa_lab.arithmetic.service.validation import InvalidProblem, parse_proble
 from finqa_lab.errors import CourseError
 from finqa_lab.web.access import key_from_environment
 from finqa_lab.web.log import JsonLog
+from tests.arithmetic.service_helpers import FakeEngine, fake_version
 
 KEY = "a-key-of-some-length"
 

@@ -6,10 +6,10 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from service_helpers import FakeEngine
 
 from finqa_lab.arithmetic.service.batching import Batcher, DeadlinePassed, DecodeFailed, QueueFull
 from finqa_lab.arithmetic.service.validation import Problem
+from tests.arithmetic.service_helpers import FakeEngine
 
 
 def problem(number: int) -> Problem:

@@ -6,12 +6,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from service_helpers import write_checkpoint
 
 from finqa_lab.arithmetic.service import defaults
 from finqa_lab.arithmetic.service.promotion import Promotion
 from finqa_lab.cli import main
 from finqa_lab.files import register_data
+from tests.arithmetic.service_helpers import write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy" / "arithmetic"

@@ -7,10 +7,10 @@ import threading
 import time
 
 import pytest
-from service_helpers import fake_version, running
 
 from finqa_lab.arithmetic.service.promotion import Promotion
 from finqa_lab.arithmetic.service.registry import Registry
+from tests.arithmetic.service_helpers import fake_version, running
 
 KEY = "a-key-of-some-length"
 
