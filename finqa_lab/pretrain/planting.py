@@ -38,7 +38,7 @@ SCALE = 16.0
 CONSTANT = 0.5
 """First component of every embedding, before the factor; the others together have norm 1."""
 PREVIOUS, NOTE, MATCH, COPY = 1.0, 1.0, 3.0, 4.0
-"""Sizes of the weights: position, note, match, copy. Found by the loss on repeated random tokens without training."""
+"""Sizes of the weights of position, note, match and copy, found by the loss on repeated random tokens untrained."""
 
 
 @torch.no_grad()
