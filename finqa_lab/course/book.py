@@ -15,22 +15,19 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from finqa_lab import markdown
 from finqa_lab.course import (
-    adaptation_results,
     audit,
-    cloud_results,
     command_tables,
-    distributed_results,
     golden,
     labs,
     parameters,
-    results,
-    serving_results,
     settings,
 )
 from finqa_lab.course.metrics import collect, format_value
 from finqa_lab.course.normalise import normalised
 from finqa_lab.course.release import student_notebook
+from finqa_lab.course.results import adaptation, distributed, endpoint, finqa, serving
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
 from finqa_lab.finqa import card, describe
@@ -98,17 +95,9 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     records, problems = describe.load("generated", "all")
     body = card.card(describe.describe(records, problems), "").split("\n", 2)[2]  # the chapter has the heading
     write_atomic(generated / "card_generated.md", body + "\n")
-    if results.results_path("finqa-dev").is_file():  # a course of one's own may have no results to show
-        for section, text in results.fragments(results.load("finqa-dev")).items():
-            write_atomic(generated / f"results_finqa_{section}.md", text)
-    for table, text in adaptation_results.fragments(adaptation_results.load()).items():
-        write_atomic(generated / f"results_adaptation_{table}.md", text)
-    for table, text in distributed_results.fragments(distributed_results.load()).items():
-        write_atomic(generated / f"results_distributed_{table}.md", text)
-    for table, text in cloud_results.fragments(cloud_results.load()).items():
-        write_atomic(generated / f"results_cloud_{table}.md", text)
-    for table, text in serving_results.fragments(serving_results.load()).items():
-        write_atomic(generated / f"results_serving_{table}.md", text)
+    for benchmark in (adaptation, distributed, endpoint, finqa, serving):
+        for table, text in benchmark.fragments(benchmark.load()).items():
+            write_atomic(generated / f"results_{benchmark.__name__.rpartition('.')[2]}_{table}.md", text)
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
@@ -172,16 +161,12 @@ def figures_of(executed: nbformat.NotebookNode) -> dict[str, str]:
 def metrics_table(lab: str, found: dict[str, dict]) -> str:
     """The metrics that an execution recorded and the bounds that the test suite holds, as a Markdown table."""
     entries = golden.load(lab)
-    lines = [
-        "| metric | this build | unit | bound in the tests | why this margin |",
-        "| --- | ---: | --- | --- | --- |",
-    ]
+    rows = []
     for name, metric in found.items():
         entry = entries.get(name)
         bound, why = (golden.describe(entry), entry["why"]) if entry else ("", "")
-        cells = (f"`{name}`", format_value(metric["value"]), metric["unit"], bound, why)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{name}`", format_value(metric["value"]), metric["unit"], bound, why))
+    return markdown.table(("metric", "this build:", "unit", "bound in the tests", "why this margin"), rows)
 
 
 def api_page(room: str) -> str:

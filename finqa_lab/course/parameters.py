@@ -18,6 +18,7 @@ from typing import Any
 import nbformat
 import yaml
 
+from finqa_lab import markdown
 from finqa_lab.course import labs
 from finqa_lab.errors import CourseError
 
@@ -231,8 +232,7 @@ def table(lab: str) -> list[tuple[str, ...]]:
 def markdown_table(lab: str) -> str:
     """The parameter table of ``lab`` as a Markdown pipe table, as the book shows it."""
     header, *rows = table(lab)
-    lines = [header, ("---",) * len(header), *((f"`{row[0]}`", *row[1:]) for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return markdown.table(header, ((f"`{row[0]}`", *row[1:]) for row in rows))
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,7 @@ from finqa_lab.course.metrics import format_value
 from finqa_lab.course.runner import Result, environment_key
 from finqa_lab.errors import CourseError
 from finqa_lab.files import write_atomic
+from finqa_lab.markdown import table as pipe_table
 
 
 def hardware() -> str:
@@ -49,19 +50,17 @@ def markdown(payload: dict) -> str:
         "",
         f"{verdict}; {payload['date']}; {payload['hardware']}.",
         "",
-        "| lab | profile | status | wall s | CPU s | metrics |",
-        "| --- | --- | --- | ---: | ---: | ---: |",
     ]
-    for lab in payload["labs"]:
-        status = lab["status"] + (" (reused)" if lab["resumed"] else "")
-        lines.append(
-            f"| {lab['lab']} | {lab['profile']} | {status} | {lab['seconds']:.1f} | {lab['cpu_seconds']:.1f} | "
-            f"{len(lab['metrics'])} |"
-        )
+    rows = [
+        (lab["lab"], lab["profile"], lab["status"] + (" (reused)" if lab["resumed"] else ""), f"{lab['seconds']:.1f}",
+         f"{lab['cpu_seconds']:.1f}", f"{len(lab['metrics'])}")
+        for lab in payload["labs"]
+    ]  # fmt: skip
+    lines += pipe_table(("lab", "profile", "status", "wall s:", "CPU s:", "metrics:"), rows).splitlines()
     for lab in payload["labs"]:
         if lab["metrics"]:
-            lines += ["", f"## {lab['lab']}", "", "| metric | value | unit | bound |", "| --- | ---: | --- | --- |"]
-            lines += [f"| {' | '.join(row)} |" for row in metric_rows(lab)]
+            lines += ["", f"## {lab['lab']}", ""]
+            lines += pipe_table(("metric", "value:", "unit", "bound"), metric_rows(lab)).splitlines()
         if lab["status"] == "failed":
             lines += ["", f"### {lab['lab']} failed: {lab['reason']}, cell `{lab['cell'] or '-'}`", ""]
             lines += ["```python", lab["cell_source"], "```", "", "```text", lab["detail"], "```"]

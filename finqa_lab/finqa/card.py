@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from finqa_lab import markdown
 from finqa_lab.finqa.describe import NEAR_EMPTY_WORDS, Description, Spread
 
 NAMED = 5
@@ -71,5 +72,5 @@ def _numbers(spread: Spread) -> tuple[str, ...]:
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    marks = ["---", *["---:" if len(header) > 2 or header[1] == "number" else "---"] * (len(header) - 1)]
-    return ["| " + " | ".join(cells) + " |" for cells in (header, marks, *rows)]
+    figures = len(header) > 2 or header[1] == "number"
+    return markdown.table(markdown.figures(*header) if figures else header, rows).splitlines()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from finqa_lab import markdown
 from finqa_lab.quantitative.dataset import HELD_OUT, TASKS, Splits
 from finqa_lab.quantitative.task import FAMILIES, Sample
 
@@ -77,5 +78,4 @@ def _lengths(samples: Sequence[Sample]) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    marks = ["---", *["---:"] * (len(header) - 1)]
-    return ["| " + " | ".join(cells) + " |" for cells in (header, marks, *rows)]
+    return markdown.table(markdown.figures(*header), rows).splitlines()

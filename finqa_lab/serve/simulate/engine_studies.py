@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from finqa_lab.serve.load.summary import summarise
-from finqa_lab.serve.simulate.studies import Table, asked, markdown, served
+from finqa_lab.serve.simulate.studies import Table, as_markdown, asked, served
 from finqa_lab.serve.simulate.virtual import Asked
 
 
@@ -85,4 +85,4 @@ STUDIES: tuple[Callable[[], Table], ...] = (batching, pool, shared, block_sizes)
 
 if __name__ == "__main__":
     for study in STUDIES:
-        print(markdown(study()), end="\n\n")
+        print(as_markdown(study()), end="\n\n")

@@ -5,11 +5,11 @@ the course's own, as it was fitted once (``benchmarks/serving_cost.py``, one thr
 shape of finqa-tiny; nothing below is a measurement of it.
 """
 
-from collections.abc import Callable, Iterable
-from collections.abc import Sequence as Sequences
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from finqa_lab import markdown
 from finqa_lab.nn.config import DecoderConfig
 from finqa_lab.serve.engine import EngineSettings
 from finqa_lab.serve.load.arrivals import poisson
@@ -23,7 +23,7 @@ LAPTOP = StepModel(float("inf"), 65e9, overhead=0.0047, sequence_overhead=0.0002
 TINY = DecoderConfig.llama(2048, 256, 6, 4, 704, 1024, kv_heads=2, tied=True)
 PROMPT, REPLY = 96, 32
 LIMITS = Slo(ttft=0.5, tpot=0.05)
-Table = tuple[Sequences[str], list[Sequences[str]]]
+Table = tuple[Sequence[str], list[Sequence[str]]]
 
 
 def asked(count: int, prompt: int = PROMPT, reply: int = REPLY) -> list[Asked]:
@@ -32,7 +32,7 @@ def asked(count: int, prompt: int = PROMPT, reply: int = REPLY) -> list[Asked]:
     return [Asked(tuple(row), reply) for row in tokens]
 
 
-def served(requests: Sequences[Asked], **options) -> Played:
+def served(requests: Sequence[Asked], **options) -> Played:
     """A run on the course's machine; ``settings`` are options of the engine, without prefix cache by default."""
     settings = EngineSettings(**({"prefix_cache": False, "waiting": 10_000} | options.pop("settings", {})))
     return play(LAPTOP, TINY, requests, settings=settings, **options)
@@ -149,18 +149,10 @@ STUDIES: tuple[Callable[[], Table], ...] = (
 )
 
 
-def markdown(table: Table) -> str:
-    """A table as the chapter has it.
-
-    >>> print(markdown((("a", "b"), [("1", "2")])))
-    | a | b |
-    |---:|---:|
-    | 1 | 2 |
-    """
+def as_markdown(table: Table) -> str:
+    """A table as the chapter has it, all columns set to the right."""
     head, rows = table
-    lines: Iterable[Sequences[str]] = (head, *rows)
-    text = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([text[0], "|---:" * len(head) + "|", *text[1:]])
+    return markdown.table([f"{name}:" for name in head], rows)
 
 
 def _times(intervals: dict) -> list[str]:
@@ -170,7 +162,7 @@ def _times(intervals: dict) -> list[str]:
 def main() -> None:
     """Print all tables."""
     for study in STUDIES:
-        print(f"{study.__name__}: {study.__doc__.splitlines()[0]}\n\n{markdown(study())}\n")
+        print(f"{study.__name__}: {study.__doc__.splitlines()[0]}\n\n{as_markdown(study())}\n")
 
 
 if __name__ == "__main__":

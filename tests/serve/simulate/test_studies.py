@@ -12,4 +12,4 @@ CHAPTERS += [("index.md", study) for study in engine_studies.STUDIES]
 @pytest.mark.parametrize("chapter, study", CHAPTERS, ids=lambda value: getattr(value, "__name__", value))
 def test_the_chapter_has_the_table(chapter, study):
     text = (REPOSITORY / "book" / "serving" / chapter).read_text(encoding="utf-8")
-    assert studies.markdown(study()) in text
+    assert studies.as_markdown(study()) in text

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from finqa_lab.course.results import results_path
-from finqa_lab.files import read_json
+from finqa_lab import markdown
+from finqa_lab.course.results import reports
 
 NAME = "distributed"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/distributed.py --out benchmarks/results/distributed.json"
@@ -17,14 +17,13 @@ def load() -> Mapping:
     Raises:
         CourseError: when the file is damaged.
     """
-    path = results_path(NAME)
-    return read_json(path, "the benchmark's report") if path.is_file() else {}
+    return reports.load(NAME)
 
 
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every table; what was not measured says by which command it would be."""
     if not report:
-        return dict.fromkeys(TABLES, f"Not measured in this checkout; `{COMMAND}` measures it.\n")
+        return dict.fromkeys(TABLES, reports.not_measured(COMMAND))
     made = {"steps": _steps(report), "cost": _cost(report), "kept": _kept(report), "plans": _plans(report)}
     source = f"`{COMMAND}`, {report['hardware']}, {report['date']}"
     note = f" ({report['note']}; load {report['load_average_before']} before and {report['load_average_after']} after)"
@@ -32,13 +31,6 @@ def fragments(report: Mapping) -> dict[str, str]:
         name: f"{table}\n{source}{'' if name in ('kept', 'plans') else note if report['note'] else ''}.\n"
         for name, table in made.items()
     }
-
-
-def _table(header: str, rows: list[list[str]]) -> str:
-    names = [name.strip() for name in header.split("|")]
-    rule = ["---" if not name.endswith(":") else "---:" for name in names]
-    lines = [[name.removesuffix(":") for name in names], rule, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _steps(report: Mapping) -> str:
@@ -50,11 +42,11 @@ def _steps(report: Mapping) -> str:
         trained = {"lora": "adapter", "full": "all"}[row["method"]]
         cells = [STRATEGIES[row["strategy"]], trained, f"{row['tokens']:,}", f"{row['numbers_held_by_rank_0']:,}"]
         rows.append([*cells, *sent, f"{row['seconds']:.3f}", f"{row['model_seconds']:.3f}"])
-    return _table(
+    header = (
         "training | trained | tokens: | numbers on rank 0: | predicted, MB: | counted, MB: | wire, MB: | s a step: "
-        "| by the model, s:",
-        rows,
+        "| by the model, s:"
     )
+    return markdown.table(header.split(" | "), rows)
 
 
 def _cost(report: Mapping) -> str:
@@ -72,11 +64,11 @@ def _cost(report: Mapping) -> str:
                 f"{row['largest_error_where_asked']:.0%}",
             ]
         )
-    return _table(
+    header = (
         "trained | tokens/s of a rank: | crowding: | MB/s: | ms an exchange: | largest error, fitted: "
-        "| largest error, longest steps:",
-        rows,
+        "| largest error, longest steps:"
     )
+    return markdown.table(header.split(" | "), rows)
 
 
 def _kept(report: Mapping) -> str:
@@ -85,7 +77,8 @@ def _kept(report: Mapping) -> str:
         [name, *(f"{found[method, recompute, bits]:.1f}" for bits in (32, 16) for recompute in (False, True))]
         for name, method in (("adapter", "lora"), ("all", "full"))
     ]
-    return _table("trained | float32, MB: | recomputed: | bfloat16, MB: | recomputed:", rows)
+    header = "trained | float32, MB: | recomputed: | bfloat16, MB: | recomputed:"
+    return markdown.table(header.split(" | "), rows)
 
 
 def _plans(report: Mapping) -> str:
@@ -96,8 +89,8 @@ def _plans(report: Mapping) -> str:
         cells = [row["machine"], row["method"], STRATEGIES[row["strategy"]], f"{row['memory_gb']:.1f}"]
         cells += [f"{row['sent_gb_a_step']:.2f}", f"{row['compute_seconds']:.2f}", f"{row['link_seconds']:.2f}", speed]
         rows.append(cells)
-    return _table(
+    header = (
         "machine | method | strategy | GB a rank: | GB sent a step: | computing, s: | sending, s: "
-        "| tokens/s (estimate):",
-        rows,
+        "| tokens/s (estimate):"
     )
+    return markdown.table(header.split(" | "), rows)

@@ -3,14 +3,14 @@
 from finqa_lab.cloud.capacity import instances_for_rate
 from finqa_lab.cloud.prices import price_of
 from finqa_lab.cloud.scaling import target_per_minute
-from finqa_lab.course import cloud_results
+from finqa_lab.course.results import endpoint
 from finqa_lab.files import REPOSITORY
 
 
 def test_every_table_is_made_from_the_committed_file():
-    report = cloud_results.load()
-    made = cloud_results.fragments(report)
-    assert tuple(made) == cloud_results.TABLES
+    report = endpoint.load()
+    made = endpoint.fragments(report)
+    assert tuple(made) == endpoint.TABLES
     for text in made.values():
         assert "None" not in text and "nan" not in text and report["date"] in text
     first = report["measured"][0]
@@ -20,7 +20,7 @@ def test_every_table_is_made_from_the_committed_file():
 
 
 def test_without_a_file_the_command_is_named():
-    assert all("benchmarks/endpoint.py" in text for text in cloud_results.fragments({}).values())
+    assert all("benchmarks/endpoint.py" in text for text in endpoint.fragments({}).values())
 
 
 def test_the_figures_in_the_text_are_those_of_the_library():

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from finqa_lab.course.results import results_path
-from finqa_lab.files import read_json
+from finqa_lab import markdown
+from finqa_lab.course.results import reports
 
 NAME = "endpoint"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/endpoint.py --out benchmarks/results/endpoint.json"
@@ -17,14 +17,13 @@ def load() -> Mapping:
     Raises:
         CourseError: when the file is damaged.
     """
-    path = results_path(NAME)
-    return read_json(path, "the benchmark's report") if path.is_file() else {}
+    return reports.load(NAME)
 
 
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every table; what was not measured says by which command it would be."""
     if not report:
-        return dict.fromkeys(TABLES, f"Not measured in this checkout; `{COMMAND}` measures it.\n")
+        return dict.fromkeys(TABLES, reports.not_measured(COMMAND))
     made = {"measured": _measured(report), "capacity": _capacity(report), "policies": _policies(report),
             "starts": _starts(report)}  # fmt: skip
     source = f"`{COMMAND}`, {report['hardware']}, one thread, {report['date']}"
@@ -46,7 +45,7 @@ def _measured(report: Mapping) -> str:
     rows.append(["the reference, stated", "", "", f"{reference['mean_s']:.2f}", "", "", "",
                  str(reference["target_per_minute"])])  # fmt: skip
     header = "reply | requests: | without an answer: | mean, s: | p50, s: | p95, s: | p99, s: | target, calls a minute:"
-    return _table(header, rows)
+    return markdown.table(header.split(" | "), rows)
 
 
 def _capacity(report: Mapping) -> str:
@@ -56,7 +55,9 @@ def _capacity(report: Mapping) -> str:
         for line in found["instances"]:
             load = f"{line['requests_a_second']:g}"
             rows.append([name, load, str(line["rule"]), str(line["p95_random"]), str(line["p95_least"])])
-    return _table("reply | requests a second: | half used: | p95, random: | p95, least busy:", rows)
+    return markdown.table(
+        "reply | requests a second: | half used: | p95, random: | p95, least busy:".split(" | "), rows
+    )
 
 
 def _policies(report: Mapping) -> str:
@@ -69,7 +70,7 @@ def _policies(report: Mapping) -> str:
         name = policy if routing == "random" else f"{policy}, least busy"
         rows.append([name, _range(found, "p95_s", "{:.1f}"), _range(found, "dropped_share", "{:.2%}"),
                      _range(found, "mean_instances", "{:.1f}"), _range(found, "usd", "{:.0f}")])  # fmt: skip
-    return _table("policy | p95, s: | dropped: | mean instances: | USD a day:", rows)
+    return markdown.table("policy | p95, s: | dropped: | mean instances: | USD a day:".split(" | "), rows)
 
 
 def _starts(report: Mapping) -> str:
@@ -78,17 +79,10 @@ def _starts(report: Mapping) -> str:
         chosen.setdefault(row["start_s"], []).append(row)
     rows = [[f"{start:g}", _range(found, "p95_s", "{:.1f}"), _range(found, "dropped_share", "{:.2%}"),
              _range(found, "usd", "{:.0f}")] for start, found in chosen.items()]  # fmt: skip
-    return _table("start of an instance, s: | p95, s: | dropped: | USD a day:", rows)
+    return markdown.table("start of an instance, s: | p95, s: | dropped: | USD a day:".split(" | "), rows)
 
 
 def _range(rows: list[Mapping], key: str, form: str) -> str:
     """All seeds in one cell: the lowest to the highest, or one figure when they are written alike."""
     low, high = form.format(min(row[key] for row in rows)), form.format(max(row[key] for row in rows))
     return low if low == high else f"{low} to {high}"
-
-
-def _table(header: str, rows: list[list[str]]) -> str:
-    names = [name.strip() for name in header.split("|")]
-    rule = ["---" if not name.endswith(":") else "---:" for name in names]
-    lines = [[name.removesuffix(":") for name in names], rule, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

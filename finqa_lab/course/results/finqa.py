@@ -1,41 +1,32 @@
-"""The book's results tables, made from the JSON that a benchmark wrote: no figure is copied by hand."""
+"""Tables of ``benchmarks/finqa.py`` for the book, made from its committed JSON."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from finqa_lab.course import labs
-from finqa_lab.errors import CourseError
-from finqa_lab.files import read_json
+from finqa_lab import markdown
+from finqa_lab.course.results import reports
 
-Report = Mapping[str, object]
+NAME = "finqa-dev"
 NEEDED = ("date", "hardware", "split", "questions", "train_on", "pages", "estimate")
 
 
-def results_path(name: str) -> Path:
-    """Where a benchmark's committed report lies."""
-    return labs.root() / "benchmarks" / "results" / f"{name}.json"
-
-
-def load(name: str) -> Report:
-    """A committed report.
+def load() -> Mapping:
+    """The committed report, or an empty one.
 
     Raises:
-        CourseError: when the file is missing, is not JSON, or lacks a field of its head.
+        CourseError: when the file is no JSON or lacks a field of its head.
     """
-    report = read_json(results_path(name), "the benchmark's report")
-    missing = [field for field in NEEDED if field not in report]
-    if missing:
-        raise CourseError(f"{results_path(name)} lacks {', '.join(missing)}; run benchmarks/finqa.py with --json again")
-    return report
+    return reports.load(NAME, NEEDED)
 
 
-def fragments(report: Report) -> dict[str, str]:
+def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every section that the report has, by its name; ``"head"`` says what was measured where."""
+    if not report:  # a course of one's own may have no results to show
+        return {}
     made = {name: make(report[name]) for name, make in SECTIONS.items() if name in report}
     return {"head": _head(report)} | {name: "\n".join(lines) + "\n" for name, lines in made.items()}
 
 
-def _head(report: Report) -> str:
+def _head(report: Mapping) -> str:
     kind = "estimates for the whole split, weighted by strata" if report["estimate"] else "means over the split"
     return (
         f"Measured on {report['questions']:,} questions of the public {report['split']} split, trained on "
@@ -45,8 +36,7 @@ def _head(report: Report) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", "| --- |" + " ---: |" * (len(head) - 1)]
-    return lines + [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return markdown.table(markdown.figures(*head), ([str(cell) for cell in row] for row in rows)).splitlines()
 
 
 def _estimate(found: Mapping) -> str:

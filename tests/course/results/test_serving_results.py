@@ -2,7 +2,7 @@
 
 import pytest
 
-from finqa_lab.course import serving_results
+from finqa_lab.course.results import serving
 
 REPORT = {
     "hardware": "a test machine", "date": "2026-01-31", "note": "", "load_average_before": 0.1,
@@ -29,8 +29,8 @@ REPORT = {
 
 
 def test_every_table_has_the_figures_of_the_file():
-    made = serving_results.fragments(REPORT)
-    assert tuple(made) == serving_results.TABLES
+    made = serving.fragments(REPORT)
+    assert tuple(made) == serving.TABLES
     assert "| this course's server | 150 | 601 | 75% |" in made["speeds"]
     assert "| the plain loop, without HTTP | 140 |  |  |" in made["speeds"]
     assert "| ours / llama at 8 | 0.95 | 0.93 |" in made["ratios"]
@@ -42,11 +42,11 @@ def test_every_table_has_the_figures_of_the_file():
 
 
 def test_without_a_file_the_command_is_named():
-    assert all("benchmarks/serving.py" in text for text in serving_results.fragments({}).values())
+    assert all("benchmarks/serving.py" in text for text in serving.fragments({}).values())
 
 
-@pytest.mark.skipif(not serving_results.load(), reason="benchmarks/results/serving.json is not in this checkout")
+@pytest.mark.skipif(not serving.load(), reason="benchmarks/results/serving.json is not in this checkout")
 def test_the_committed_file_makes_every_table():
-    report = serving_results.load()
-    for text in serving_results.fragments(report).values():
+    report = serving.load()
+    for text in serving.fragments(report).values():
         assert report["date"] in text and "nan" not in text and "None" not in text

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from finqa_lab.course.results import results_path
-from finqa_lab.files import read_json
+from finqa_lab import markdown
+from finqa_lab.course.results import reports
 from finqa_lab.finqa.intervals import wilson
 
 NAME = "adaptation"
@@ -24,8 +24,7 @@ def load() -> Mapping:
     Raises:
         CourseError: when the file is damaged.
     """
-    path = results_path(NAME)
-    return read_json(path, "the benchmark's report") if path.is_file() else {}
+    return reports.load(NAME)
 
 
 def fragments(report: Mapping) -> dict[str, str]:
@@ -39,7 +38,7 @@ def fragments(report: Mapping) -> dict[str, str]:
 
 
 def _missing(sections: Sequence[str]) -> str:
-    return f"Not measured in this checkout; `{COMMAND} {' '.join(sections)}` measures it.\n"
+    return reports.not_measured(f"{COMMAND} {' '.join(sections)}")
 
 
 def _source(report: Mapping, sections: Sequence[str]) -> str:
@@ -58,11 +57,11 @@ def share(hits: int, total: int) -> str:
 
 
 def _table(table: str, rows: Sequence[Mapping], report: Mapping) -> str:
-    lines = [
-        "| model | numeric tasks | all, unseen parameters | all, unseen phrasings "
-        "| trained | optimizer | CPU-s | forgetting |",
-        "| --- |" + " ---: |" * 7,
-    ]
+    header = (
+        "model | numeric tasks: | all, unseen parameters: | all, unseen phrasings: | trained: | optimizer: | CPU-s: "
+        "| forgetting:"
+    )
+    lines = []
     for row in rows:
         cells = [row["name"], share(*row["validation"]["numeric"])]
         cells += [share(row[split]["within"], row[split]["asked"]) for split in ("validation", "phrasing")]
@@ -72,21 +71,21 @@ def _table(table: str, rows: Sequence[Mapping], report: Mapping) -> str:
             cells += [f"{sum(rises) / len(rises):+.2f}"]
         else:
             cells += ["0", "", "", ""]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(cells)
     note = (
         "Shares within 1% with 95% Wilson intervals; the numeric tasks on unseen parameters; CPU-seconds of training "
         "on one thread; forgetting is the rise of the loss on held-out base text, nats a token, mean over its genres."
     )
-    return "\n".join(lines) + f"\n\n{note} {_source(report, TABLES[table])}\n"
+    return markdown.table(header.split(" | "), lines) + f"\n{note} {_source(report, TABLES[table])}\n"
 
 
 def _tasks(report: Mapping) -> str:
     """Each task on both splits: the first row of base, number and program."""
     columns = [(section, report[section][0]) for section in ("base", "number", "program") if report.get(section)]
     splits = ("validation", "phrasing")
-    head = [f"{name}, {split}" for name, _ in columns for split in splits]
-    lines = [f"| task | {' | '.join(head)} |", "| --- |" + " ---: |" * len(head)]
-    for task in columns[0][1]["validation"]["tasks"]:
-        cells = [share(*row[split]["tasks"][task]) for _, row in columns for split in splits]
-        lines.append(f"| {task} | {' | '.join(cells)} |")
-    return "\n".join(lines) + f"\n\n{_source(report, ('base', 'number', 'program'))}\n"
+    header = ["task", *(f"{name}, {split}:" for name, _ in columns for split in splits)]
+    rows = [
+        [task, *(share(*row[split]["tasks"][task]) for _, row in columns for split in splits)]
+        for task in columns[0][1]["validation"]["tasks"]
+    ]
+    return markdown.table(header, rows) + f"\n{_source(report, ('base', 'number', 'program'))}\n"

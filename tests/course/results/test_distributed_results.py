@@ -1,12 +1,12 @@
 """The book's tables of distributed training come from the benchmark's file."""
 
-from finqa_lab.course import distributed_results
+from finqa_lab.course.results import distributed
 
 
 def test_every_table_is_made_from_the_committed_file():
-    report = distributed_results.load()
-    made = distributed_results.fragments(report)
-    assert tuple(made) == distributed_results.TABLES
+    report = distributed.load()
+    made = distributed.fragments(report)
+    assert tuple(made) == distributed.TABLES
     steps = [line for line in made["steps"].splitlines() if line.startswith("|")]
     assert len(steps) == 2 + len(report["rows"])
     for line in [*steps, *(line for name in made for line in made[name].splitlines() if line.startswith("|"))]:
@@ -18,5 +18,5 @@ def test_every_table_is_made_from_the_committed_file():
 
 
 def test_without_a_file_the_command_is_named():
-    made = distributed_results.fragments({})
+    made = distributed.fragments({})
     assert all("benchmarks/distributed.py" in text for text in made.values())

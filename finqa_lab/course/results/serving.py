@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from finqa_lab.course.results import results_path
-from finqa_lab.files import read_json
+from finqa_lab import markdown
+from finqa_lab.course.results import reports
 
 NAME = "serving"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/serving.py --out benchmarks/results/serving.json"
@@ -26,14 +26,13 @@ def load() -> Mapping:
     Raises:
         CourseError: when the file is damaged.
     """
-    path = results_path(NAME)
-    return read_json(path, "the benchmark's report") if path.is_file() else {}
+    return reports.load(NAME)
 
 
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every table; what was not measured says by which command it would be."""
     if not report:
-        return dict.fromkeys(TABLES, f"Not measured in this checkout; `{COMMAND}` measures it.\n")
+        return dict.fromkeys(TABLES, reports.not_measured(COMMAND))
     made = {
         "speeds": _by_concurrency(report, "tokens_a_second", "{:.0f}"),
         "cpu": _by_concurrency(report, "tokens_a_cpu_second", "{:.0f}"),
@@ -60,13 +59,13 @@ def _by_concurrency(report: Mapping, key: str, form: str) -> str:
          f"{sum(shares) / len(shares):.0%}" if shares else ""]
         for peer, shares in same.items()
     ]  # fmt: skip
-    return _table(["at a time", *(f"{count}:" for count in counts), "equal replies:"], rows)
+    return markdown.table(["at a time", *(f"{count}:" for count in counts), "equal replies:"], rows)
 
 
 def _ratios(report: Mapping) -> str:
     by_clock, by_cpu = report["ratios"]["tokens_a_second"], report["ratios"]["tokens_a_cpu_second"]
     rows = [[name, f"{by_clock[name]:.2f}", f"{by_cpu[name]:.2f}"] for name in by_clock]
-    return _table(["ratio", "by the clock:", "by processor time:"], rows)
+    return markdown.table(["ratio", "by the clock:", "by processor time:"], rows)
 
 
 def _waits(report: Mapping) -> str:
@@ -76,7 +75,7 @@ def _waits(report: Mapping) -> str:
         for row in report["rows"]
         if "ttft_p50" in row
     ]  # fmt: skip
-    return _table(["server", "at a time:", "first token p50, ms:", "each further token p50, ms:"], rows)
+    return markdown.table(["server", "at a time:", "first token p50, ms:", "each further token p50, ms:"], rows)
 
 
 def _overload(report: Mapping) -> str:
@@ -88,7 +87,7 @@ def _overload(report: Mapping) -> str:
             [bound, f"{row['arrivals_a_second']:.1f}", str(row["served"]), str(row["refused"]), f"{p95:.2f}",
              f"{row['goodput']:.1f}"]
         )  # fmt: skip
-    return _table(
+    return markdown.table(
         ["queue", "arrivals a second:", "served:", "refused:", "first token p95, s:", "goodput a second:"], rows
     )
 
@@ -102,10 +101,4 @@ def _cost_model(report: Mapping) -> str:
             continue
         errors = [abs(fit["predicted"][count] / rate - 1) for count, rate in measured.items()]
         rows.append([name, *(f"{fit['predicted'][count]:.0f}" for count in measured), f"{max(errors):.0%}"])
-    return _table(["tokens/s at", *(f"{count}:" for count in measured), "largest error:"], rows)
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    rule = ["---:" if name.endswith(":") else "---" for name in header]
-    lines = [[name.removesuffix(":") for name in header], rule, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown.table(["tokens/s at", *(f"{count}:" for count in measured), "largest error:"], rows)
