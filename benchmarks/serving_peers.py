@@ -151,7 +151,7 @@ def run_engine(folder: Path):
     stop = Stop(REPLY_TOKENS, frozenset(base.end))
 
     def reply(prompts: list[list[int]], concurrency: int) -> list[list[int]]:
-        engine = Engine(model, EngineSettings(batch=concurrency, prefix_cache=False))
+        engine = Engine(model, EngineSettings(blocks=16 * MOST_ROWS, batch=concurrency, prefix_cache=False))
         return complete(engine, [Request(tuple(prompt), stop) for prompt in prompts])
 
     return reply

@@ -45,6 +45,9 @@ def add_parser(subparsers) -> None:
     observe.add_argument("--minutes", type=int, default=60, help="to look back (default 60)")
     observe.set_defaults(run=_observe)
     orphans = add("orphans", "find what is left of our deployments; exit status 1 if anything is", [place])
+    orphans.add_argument(
+        "--bucket", action="append", default=[], help="look for archives there too, besides the buckets of the ledger"
+    )
     orphans.add_argument("--json", action="store_true", help="print JSON")
     orphans.set_defaults(run=_orphans)
     teardown = add("teardown", "remove a deployment; goes on where an earlier try stopped", [place])
@@ -203,7 +206,7 @@ def _orphans(args) -> int:
 
     now = datetime.datetime.now(datetime.UTC)
     with _open(args) as cloud:
-        found = find_orphans(cloud, Ledger(args.ledger))
+        found = find_orphans(cloud, Ledger(args.ledger), buckets=args.bucket)
     if args.json:
         values = [{"kind": one.resource.kind, "name": one.resource.name, "recorded": one.recorded, "owner": one.owner,
                    "ends": one.ends} for one in found]  # fmt: skip

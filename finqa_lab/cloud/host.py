@@ -114,7 +114,7 @@ def main(arguments=None) -> int:
     print(json.dumps({"event": "listening", "port": server.server_address[1]}), flush=True)
     try:
         server.load(chosen.model_dir)
-    except Exception:
+    except Exception:  # the handler is a stranger's code: whatever it raises is what the log of a container shows
         traceback.print_exc()
         return 1
     print(json.dumps({"event": "loaded", "handler": server.handler.__file__}), flush=True)

@@ -1,11 +1,12 @@
 """What is left in an account: everything whose name begins as ours do, whether or not the ledger knows of it.
 
 The ledger is a file on one machine; another machine may have deployed, or the file may be lost. So this asks the
-service: endpoints, configurations, models, scalable targets, alarms and log groups.
+service: endpoints, configurations, models, scalable targets, alarms, log groups, and archives in the buckets that the
+ledger or the caller names.
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from finqa_lab.cloud.clients import Cloud
@@ -39,8 +40,17 @@ class Orphan:
             return False
 
 
-def find_orphans(cloud: Cloud, ledger: Ledger | None = None, prefix: str = PREFIX) -> list[Orphan]:
+def find_orphans(
+    cloud: Cloud, ledger: Ledger | None = None, prefix: str = PREFIX, buckets: Iterable[str] = ()
+) -> list[Orphan]:
     """Everything in the region whose name begins with the prefix, endpoints first: they cost by the hour.
+
+    Args:
+        cloud: where to look.
+        ledger: what it has is marked, and the buckets that it names are searched.
+        prefix: of the names.
+        buckets: to search for archives besides; one that is not there holds none. None by default: names of buckets are
+            the world's, and a default one would be a stranger's.
 
     Raises:
         CloudError: when the service cannot be asked; an empty list then would be a lie.
@@ -48,6 +58,9 @@ def find_orphans(cloud: Cloud, ledger: Ledger | None = None, prefix: str = PREFI
     recorded = set(ledger.left()) if ledger is not None else set()
     with sorted_faults("looking for what is left"):
         found = list(_everything(cloud, prefix))
+        named = {one.name.partition("/")[0] for one in recorded if one.kind == "archive"}
+        for bucket in sorted({*buckets, *named}):
+            found += [(archive, {}) for archive in _archives(cloud, bucket, prefix)]
     return [Orphan(resource, _recorded(resource, recorded), **tags) for resource, tags in found]
 
 
@@ -77,6 +90,17 @@ def _everything(cloud: Cloud, prefix: str) -> Iterator[tuple[Resource, dict[str,
             yield Resource("alarm", one["AlarmName"]), {}
     for one in _pages(cloud.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=LOGS + prefix):
         yield Resource("log-group", one["logGroupName"]), {}
+
+
+def _archives(cloud: Cloud, bucket: str, prefix: str) -> Iterator[Resource]:
+    from botocore.exceptions import ClientError
+
+    try:
+        for one in _pages(cloud.client("s3"), "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix):
+            yield Resource("archive", f"{bucket}/{one['Key']}")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
 
 
 def _pages(client, operation: str, key: str, **request) -> Iterator[dict]:

@@ -15,6 +15,8 @@ from finqa_lab.arithmetic.service.engine import Answer
 from finqa_lab.arithmetic.service.registry import Registry
 from finqa_lab.arithmetic.service.server import serve
 from finqa_lab.arithmetic.service.settings import Settings
+from finqa_lab.files import REPOSITORY
+from tests.asking import ask, connect
 
 
 class FakeEngine:
@@ -71,21 +73,10 @@ class Running:
         return self.wait_for("listening")["port"]
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return connect(self.port)
 
     def ask(self, method, path, body=None, headers=None):
-        """(status, headers, parsed or plain body) of one request on a new connection."""
-        connection = self.connect()
-        try:
-            if body is not None and not isinstance(body, bytes):
-                body = json.dumps(body).encode()
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            content = response.read()
-            kind = response.headers.get("content-type", "")
-            return response.status, response.headers, json.loads(content) if "json" in kind else content.decode()
-        finally:
-            connection.close()
+        return ask(self.port, method, path, body, headers)
 
     def predict(self, problem, headers=None):
         return self.ask("POST", "/predict", {"problem": problem}, headers)
@@ -103,7 +94,10 @@ def running(registry: Registry, log: Path, engine="onnx", delay=0.0, wait=True, 
     arguments = json.dumps({"registry": str(registry.root), "engine": engine, "delay": delay, "settings": settings})
     with open(log, "w") as stream:
         process = subprocess.Popen(
-            [sys.executable, __file__, arguments], stderr=stream, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            [sys.executable, "-m", "tests.arithmetic.service_helpers", arguments],
+            cwd=REPOSITORY,
+            stderr=stream,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
     server = Running(process, log)
     try:

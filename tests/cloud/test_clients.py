@@ -163,11 +163,11 @@ def test_what_an_endpoint_did_is_in_its_metrics(tmp_path):
     package = toy_package(tmp_path)
     plan = toy_plan(package)
     with toy_cloud(tmp_path) as (cloud, ledger), deployed(cloud, plan, package.path, agreed(plan), ledger) as live:
-        for text in ("2?", "3?", "no answer", "fail"):
-            try:
-                ask(cloud, live.name, [{"role": "user", "content": text}])
-            except errors.CloudError:
-                pass
+        call = lambda text: ask(cloud, live.name, [{"role": "user", "content": text}])  # noqa: E731
+        call("2?"), call("3?")
+        for text, kind in (("no answer", errors.StructureError), ("fail", errors.ModelFailed)):
+            with pytest.raises(kind):
+                call(text)
         later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=2)
         minutes = observe(cloud, live.name, minutes=10, now=later)
         total = lambda name: sum(minute.figures[name] or 0 for minute in minutes)  # noqa: E731

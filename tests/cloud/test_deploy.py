@@ -30,7 +30,7 @@ def test_a_deployment_answers_is_all_found_and_is_all_removed(tmp_path):
         with deployed(cloud, plan, package.path, agreed(plan), ledger) as live:
             assert ask(cloud, live.name, QUESTION) == 1.0
             found = find_orphans(cloud, ledger)
-            assert kinds(found) == KINDS
+            assert kinds(found) == KINDS | {"archive"}
             endpoint = found[0]
             assert endpoint.owner == "course" and endpoint.ends == live.ends.isoformat(timespec="seconds")
             alarms = [orphan.resource.name for orphan in found if orphan.resource.kind == "alarm"]
@@ -328,13 +328,18 @@ def test_an_orphan_of_another_machine_is_found_and_told_apart(tmp_path):
         deploy(cloud, plan, package.path, agreed(plan), ledger)
         cloud.client("logs").create_log_group(logGroupName="/aws/sagemaker/Endpoints/finqa-lab-old")
         cloud.client("logs").create_log_group(logGroupName="/aws/sagemaker/Endpoints/somebody-else")
+        cloud.client("s3").put_object(Bucket=plan.bucket, Key="finqa-lab-old/model.tar.gz", Body=b"")
+        cloud.client("s3").put_object(Bucket=plan.bucket, Key="other/model.tar.gz", Body=b"")
         found = {orphan.resource.name: orphan.recorded for orphan in find_orphans(cloud, ledger)}
+        assert found[f"{plan.bucket}/finqa-lab-old/model.tar.gz"] is False
+        assert found[f"{plan.bucket}/finqa-lab-toy/model.tar.gz"] is True
+        assert f"{plan.bucket}/other/model.tar.gz" not in found
         assert found["/aws/sagemaker/Endpoints/finqa-lab-old"] is False and found["finqa-lab-toy"] is True
         assert "/aws/sagemaker/Endpoints/somebody-else" not in found
         tear_down(cloud, ledger, plan.name)
-        assert [orphan.resource.name for orphan in find_orphans(cloud, ledger)] == [
-            "/aws/sagemaker/Endpoints/finqa-lab-old"
-        ]
+        left = ["/aws/sagemaker/Endpoints/finqa-lab-old", f"{plan.bucket}/finqa-lab-old/model.tar.gz"]
+        found = find_orphans(cloud, None, buckets=[plan.bucket, "none-there"])
+        assert [orphan.resource.name for orphan in found] == left
 
 
 def test_the_plan_is_all_that_was_asked_for(tmp_path):

@@ -30,6 +30,7 @@ from finqa_lab.tune.base import Base, model_folder
 from finqa_lab.tune.lora import LoRAConfig, adapted_layers, add_adapter, set_adapter
 from finqa_lab.web.log import JsonLog
 from finqa_lab.web.process import listen
+from tests.asking import ask, connect
 
 SETTINGS = ServerSettings(timeout=20, max_tokens=200)
 KEY = "a-key-of-some-length"
@@ -151,20 +152,10 @@ class Live:
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]}, daemon=True)
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return connect(self.port)
 
     def ask(self, method, path, body=None, headers=None):
-        """(status, headers, parsed or plain body) of one request on a new connection."""
-        connection = self.connect()
-        try:
-            if body is not None and not isinstance(body, bytes):
-                body = json.dumps(body).encode()
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            content, kind = response.read(), response.headers.get("content-type", "")
-            return response.status, response.headers, json.loads(content) if kind == JSON else content.decode()
-        finally:
-            connection.close()
+        return ask(self.port, method, path, body, headers)
 
     def lines(self, event="request") -> list[dict]:
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
@@ -176,9 +167,6 @@ class Live:
             assert time.monotonic() < give_up, f"it did not happen: {self.log.getvalue()}"
             time.sleep(0.01)
         return found
-
-
-JSON = "application/json"
 
 
 @contextlib.contextmanager

@@ -5,24 +5,11 @@ import json
 
 import pytest
 
-from tests.serve.http.serving import END, FakeWorker, fake_service, live, overloaded, tokenizer
+from tests.serve.http.serving import END, FakeWorker, overloaded, tokenizer
 
 COUNTS = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
 CHAT = {"model": "finqa-tiny", "messages": [{"role": "user", "content": "What is 2 + 3?"}]}
 GENERATE = {"model": "finqa-tiny", "prompt": "What is 2 + 3?"}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with live(fake_service()) as running:
-        yield running
-
-
-@pytest.fixture
-def worker(server):
-    server.service.worker.__init__()
-    server.service.worker.start()
-    return server.service.worker
 
 
 def lines_of(text: str) -> list[dict]:

@@ -9,23 +9,9 @@ import pytest
 
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.endpoint import Endpoint, complete
-from tests.serve.http.serving import END, FakeWorker, fake_service, live, overloaded, tokenizer
+from tests.serve.http.serving import END, FakeWorker, overloaded, tokenizer
 
 QUESTION = [{"role": "user", "content": "What is 2 + 3?"}]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with live(fake_service()) as running:
-        yield running
-
-
-@pytest.fixture
-def worker(server):
-    """The server's worker, as new."""
-    server.service.worker.__init__()
-    server.service.worker.start()
-    return server.service.worker
 
 
 @pytest.fixture
