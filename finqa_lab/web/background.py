@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -76,19 +75,10 @@ def serving(model: str, options: Sequence[str] = (), log: str | os.PathLike | No
 def _listening(process: subprocess.Popen, path: Path) -> Background:
     server, end = Background("", path, process), time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        for line in server.lines("listening"):  # its port is taken; whether it answers yet is another question
-            if _answers(line["port"]):
-                return Background(f"http://127.0.0.1:{line['port']}", path, process)
+        for line in server.lines("listening"):  # connections wait from now on
+            return Background(f"http://127.0.0.1:{line['port']}", path, process)
         if process.poll() is not None:
             words = " ".join(path.read_text(encoding="utf-8", errors="replace").split())[-300:]
             raise CourseError(f"the server ended with status {process.returncode} before it listened: {words}")
         time.sleep(0.05)
     raise CourseError(f"the server did not listen within {PATIENCE:.0f} s; look at what it does on an idle machine")
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

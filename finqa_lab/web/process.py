@@ -7,6 +7,9 @@ from finqa_lab.errors import CourseError
 from finqa_lab.web.access import LOOPBACK
 from finqa_lab.web.log import JsonLog
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted; uvicorn's default."""
+
 
 def run(app, host: str, port: int, drain: float, log: JsonLog, api_key: bool) -> int:
     """Serve until SIGTERM or Ctrl-C; returns 0 after requests in flight were answered.
@@ -54,7 +57,9 @@ def run(app, host: str, port: int, drain: float, log: JsonLog, api_key: bool) ->
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; binding here and not in uvicorn gives one sentence when the port is taken.
+    """A listening socket; binding here and not in uvicorn gives one sentence when the port is taken.
+
+    From here on the system takes connections, which wait until uvicorn answers them.
 
     Raises:
         CourseError: when the address cannot be had.
@@ -66,6 +71,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
         raise CourseError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; choose another --port"
