@@ -17,6 +17,7 @@ import yaml
 
 from finqa_lab import markdown
 from finqa_lab.course import (
+    architecture,
     audit,
     command_tables,
     golden,
@@ -101,6 +102,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
         for table, text in benchmark.fragments(benchmark.load()).items():
             write_atomic(generated / f"results_{benchmark.__name__.rpartition('.')[2]}_{table}.md", text)
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
+    write_atomic(generated / "rooms.md", architecture.table())
+    write_atomic(generated / "figure_rooms.md", f"```{{raw}} html\n{architecture.figure_markup()}\n```\n")
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)

@@ -54,16 +54,29 @@ def figure(fig, *, caption: str, alt: str) -> None:
     Raises:
         ValueError: when either text is missing or the alt text is not a description.
     """
-    picture = io.BytesIO()
-    fig.savefig(picture, format="png", metadata={"Software": None})
+    png, width = picture(fig)
+    show_picture(png, caption=caption, alt=alt, width=width)
+
+
+def picture(fig) -> tuple[bytes, int]:
+    """``fig`` as PNG bytes, the same for the same drawing, and its width in CSS pixels; closes it."""
+    content = io.BytesIO()
+    fig.savefig(content, format="png", metadata={"Software": None})
     plt.close(fig)
-    show_picture(picture.getvalue(), caption=caption, alt=alt, width=round(100 * fig.get_figwidth()))
+    return content.getvalue(), round(100 * fig.get_figwidth())
 
 
 def show_picture(png: bytes, *, caption: str, alt: str, width: int) -> None:
     """Display PNG bytes ``width`` CSS pixels wide, with caption and alt text; :func:`figure` has the rules on both."""
     from IPython.display import display
 
+    markup = picture_markup(png, caption=caption, alt=alt, width=width)
+    caption, alt = " ".join(caption.split()), " ".join(alt.split())
+    display({"text/html": markup, "text/plain": f"[figure] {caption}\n[alt] {alt}"}, raw=True)
+
+
+def picture_markup(png: bytes, *, caption: str, alt: str, width: int) -> str:
+    """The HTML of :func:`show_picture`, for a page that is no notebook; the same rules on caption and alt text."""
     caption, alt = " ".join(caption.split()), " ".join(alt.split())
     problem = alt_problem(alt) or ("the caption is empty" if not caption else "")
     if not problem and alt == caption:
@@ -71,13 +84,12 @@ def show_picture(png: bytes, *, caption: str, alt: str, width: int) -> None:
     if problem:
         raise ValueError(f"figure: {problem}")
     source = base64.b64encode(png).decode("ascii")
-    markup = (
+    return (
         '<figure style="margin: 1em 0">'
         f'<img src="data:image/png;base64,{source}" alt="{html.escape(alt)}" '
         f'style="width: {width}px; max-width: 100%; background: white">'
         f'<figcaption style="color: inherit">{html.escape(caption)}</figcaption></figure>'
     )
-    display({"text/html": markup, "text/plain": f"[figure] {caption}\n[alt] {alt}"}, raw=True)
 
 
 def alt_problem(alt: str) -> str:
