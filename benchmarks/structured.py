@@ -1,6 +1,6 @@
 """Grammar-constrained decoding: how large the automata are, and what they do to the replies of finqa-tiny.
 
-    OMP_NUM_THREADS=1 python benchmarks/structured.py [--questions 100]
+    OMP_NUM_THREADS=1 python benchmarks/structured.py [--questions 100] [--out benchmarks/results/structured.json]
 
 Replies are greedy, to validation questions of the four numeric tasks of ``finqa_lab.quantitative`` (seed 0), written by
 the engine with the grammar and without it. An unreadable reply has no JSON with a number, or is as a whole no program;
@@ -12,11 +12,13 @@ the share of tokens that were the only allowed ones. About one minute on one thr
 import argparse
 import json
 import time
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 
-from finqa_lab.files import data_path
+from finqa_lab.course.report import hardware
+from finqa_lab.files import data_path, write_atomic
 from finqa_lab.finqa.failure import ProgramError
 from finqa_lab.finqa.program import ARITHMETIC, TABLE
 from finqa_lab.nn.config import DecoderConfig
@@ -133,6 +135,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_file(str(data_path("models/finqa-tiny/tokenizer.json")))
@@ -156,7 +159,10 @@ def main() -> None:
                 row |= replies(model, base, samples, target, limit, grammar if constrained else None)
                 found.append(row)
                 print(row, flush=True)
-    print(json.dumps({"benchmark": "structured", "grammars": rows, "replies": found}))
+    report = {"benchmark": "structured", "date": time.strftime("%Y-%m-%d"), "hardware": hardware()}
+    report |= {"grammars": rows, "replies": found}
+    if arguments.out:
+        write_atomic(arguments.out, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
