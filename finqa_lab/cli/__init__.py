@@ -11,7 +11,20 @@ import sys
 import finqa_lab
 from finqa_lab.errors import CourseError
 
-COMMANDS = ("run", "params", "release", "book", "data", "pretrain", "train", "serve", "cloud", "registry", "doctor")
+COMMANDS = (
+    "run",
+    "params",
+    "release",
+    "book",
+    "data",
+    "pretrain",
+    "train",
+    "serve",
+    "cloud",
+    "registry",
+    "grade",
+    "doctor",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
