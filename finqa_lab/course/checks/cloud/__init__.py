@@ -1,5 +1,5 @@
 """Checks of lab 14, a model on SageMaker; importing the package registers them all."""
 
-from finqa_lab.course.checks.cloud import archives, asking, ledgers, removing, scaling
+from finqa_lab.course.checks.cloud import archives, asking, ledgers, removing, replies, scaling
 
-__all__ = ["archives", "asking", "ledgers", "removing", "scaling"]
+__all__ = ["archives", "asking", "ledgers", "removing", "replies", "scaling"]

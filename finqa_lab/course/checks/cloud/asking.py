@@ -12,6 +12,8 @@ def _costs(usd_per_hour: float, hours: float, least: int, most: int, **wrong) ->
         hours = math.ceil(hours)
     if wrong.get("a_month"):
         hours = 730
+    if wrong.get("an_hour"):
+        hours = 1.0
     low, high = usd_per_hour * hours * least, usd_per_hour * hours * most
     if wrong.get("one_instance"):
         low = usd_per_hour * hours
@@ -71,6 +73,11 @@ register(
                 "the service bills by the second: do not round up.",
             ),
             WrongAnswer(
+                "for one hour",
+                lambda *a: _costs(*a, an_hour=True),
+                "the price is for an hour: multiply by the hours.",
+            ),
+            WrongAnswer(
                 "a month",
                 lambda *a: _costs(*a, a_month=True),
                 "730 hours are a month; the plan says how long it runs.",
@@ -104,6 +111,8 @@ def _register_request(endpoint: str, variant: str, least: int, most: int, **wron
         request |= {"MinCapacity": most, "MaxCapacity": least}
     if wrong.get("at_least_one"):
         request["MinCapacity"] = 1
+    if wrong.get("as_text"):
+        request |= {"MinCapacity": str(least), "MaxCapacity": str(most)}
     return request
 
 
@@ -160,6 +169,11 @@ register(
                 "minimum and maximum crossed",
                 lambda *a: _register_request(*a, crossed=True),
                 "MinCapacity is the fewest, MaxCapacity the most; some stand-ins take them crossed.",
+            ),
+            WrongAnswer(
+                "bounds as text",
+                lambda *a: _register_request(*a, as_text=True),
+                "the bounds are whole numbers, not text; botocore's client refuses text before it sends.",
             ),
             WrongAnswer(
                 "always at least one",

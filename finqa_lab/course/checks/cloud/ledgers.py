@@ -112,7 +112,11 @@ def _orphans(found: list[Found], meant: dict[str, float], now: float, **wrong) -
             ours = True
         if wrong.get("anywhere"):
             ours = PREFIX in deployment
+        if ours and wrong.get("unknown_raises"):
+            meant[deployment]
         overdue = meant.get(deployment, 0.0) <= now
+        if wrong.get("until_after"):
+            overdue = meant.get(deployment, 0.0) < now
         if wrong.get("unknown_only"):
             overdue = deployment not in meant
         if wrong.get("known_only"):
@@ -122,7 +126,7 @@ def _orphans(found: list[Found], meant: dict[str, float], now: float, **wrong) -
         if wrong.get("endpoints_only"):
             overdue = overdue and resource.startswith("endpoint ")
         if ours and overdue:
-            left.append(resource)
+            left.append(deployment if wrong.get("deployments") else resource)
     return left
 
 
@@ -178,6 +182,21 @@ register(
                 "still allowed and removed",
                 lambda *a: _orphans(*a, still_allowed=True),
                 "that is the other half: before its end a deployment is meant to be there.",
+            ),
+            WrongAnswer(
+                "meant to be there at its end",
+                lambda *a: _orphans(*a, until_after=True),
+                "a deployment is meant to be there before its end; at that second it is over.",
+            ),
+            WrongAnswer(
+                "a look-up that fails",
+                lambda *a: _orphans(*a, unknown_raises=True),
+                "a deployment that nobody knows of has no entry: ask with `in` or with .get, it is an orphan.",
+            ),
+            WrongAnswer(
+                "names of deployments",
+                lambda *a: _orphans(*a, deployments=True),
+                "asked for are the resources, the first part of each pair: they are what has to be removed.",
             ),
             WrongAnswer(
                 "endpoints alone",

@@ -8,7 +8,7 @@ from finqa_lab.course.checking import Case, Check, WrongAnswer, register
 TOLD = {"missing": LookupError, "fault": RuntimeError}
 
 
-def _tear_down(created: list[str], remove: Callable[[str], None], **wrong) -> list[str]:
+def _tear_down(created: list[str], remove: Callable[[str], None], **wrong) -> list[str] | None:
     order = created if wrong.get("oldest_first") else list(reversed(created))
     if wrong.get("sorted"):
         order = sorted(created)
@@ -33,6 +33,8 @@ def _tear_down(created: list[str], remove: Callable[[str], None], **wrong) -> li
                     remove(name)
                 except RuntimeError:
                     pass
+    if wrong.get("nothing"):
+        return None
     if wrong.get("what_went"):
         return [name for name in order if name not in failed]
     return failed
@@ -123,6 +125,11 @@ register(
                 "tries again at once",
                 lambda *a: _tear_down(*a, again=True),
                 "the others come first; whoever calls can call again, and the ledger knows what is left.",
+            ),
+            WrongAnswer(
+                "returns nothing",
+                lambda *a: _tear_down(*a, nothing=True),
+                "whoever calls has to know what is left: return the list of names, an empty one when all is gone.",
             ),
             WrongAnswer(
                 "returns what went",

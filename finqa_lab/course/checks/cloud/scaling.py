@@ -26,6 +26,8 @@ def _target(service_s: float, safety: float, **wrong) -> int:
         capacity = 60 * safety * service_s
     if wrong.get("whole_rate"):
         capacity = math.floor(1 / service_s) * safety * 60
+    if wrong.get("unrounded"):
+        return capacity
     if wrong.get("up"):
         return math.ceil(capacity)
     return round(capacity) if wrong.get("nearest") else math.floor(capacity)
@@ -81,6 +83,11 @@ register(
                 lambda *a: _target(*a, whole_rate=True),
                 "1.37 requests a second are no 1: round once, at the end.",
             ),
+            WrongAnswer(
+                "not rounded",
+                lambda *a: _target(*a, unrounded=True),
+                "calls are whole: round down with math.floor, so that the share is kept.",
+            ),
             WrongAnswer("rounded up", lambda *a: _target(*a, up=True), "the share is a bound: round down."),
             WrongAnswer(
                 "rounded to the nearest",
@@ -100,6 +107,8 @@ def _desired(instances: int, metric: float, target: float, least: int, most: int
         wanted = instances * target / metric
     if wrong.get("step"):
         wanted = instances + (metric > target) - (metric < target)
+    if wrong.get("unrounded"):
+        return max(least, min(most, wanted))
     whole = math.floor(wanted) if wrong.get("down") else math.ceil(wanted)
     if wrong.get("nearest"):
         whole = math.floor(wanted + 0.5)
@@ -164,6 +173,11 @@ register(
                 "rounded to the nearest, each may have more than its target: round up.",
             ),
             WrongAnswer(
+                "not rounded",
+                lambda *a: _desired(*a, unrounded=True),
+                "a part of an instance cannot be had: round up to a whole number.",
+            ),
+            WrongAnswer(
                 "added to those that are there",
                 lambda *a: _desired(*a, added=True),
                 "the result is how many there should be, not how many to add.",
@@ -197,6 +211,8 @@ def _needed(rate: float, seconds: float, at_once: int, safety: float, **wrong) -
         needed = busy
     if wrong.get("safety_multiplied"):
         needed = busy * safety
+    if wrong.get("unrounded"):
+        return max(1, needed)
     if wrong.get("none"):
         return math.ceil(needed)
     return max(1, math.floor(needed) if wrong.get("down") else math.ceil(needed))
@@ -257,6 +273,11 @@ register(
                 "rounded down",
                 lambda *a: _needed(*a, down=True),
                 "a part of an instance cannot be had: round up, or the load does not fit.",
+            ),
+            WrongAnswer(
+                "not rounded",
+                lambda *a: _needed(*a, unrounded=True),
+                "half an instance cannot be started: round up to a whole number.",
             ),
             WrongAnswer(
                 "none at all",
