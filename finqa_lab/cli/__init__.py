@@ -15,6 +15,7 @@ COMMANDS = (
     "run",
     "params",
     "release",
+    "new-lab",
     "book",
     "data",
     "pretrain",
@@ -33,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=finqa_lab.__version__)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"finqa_lab.cli.{name}").add_parser(subparsers)
+        importlib.import_module(f"finqa_lab.cli.{name.replace('-', '_')}").add_parser(subparsers)
     return parser
 
 
