@@ -1,0 +1,88 @@
+"""Pages whose numbers are worked on the page: their snippets run, and their tables are computed again."""
+
+import doctest
+import math
+import re
+
+import pytest
+
+from finqa_lab import markdown
+from finqa_lab.course import labs
+from finqa_lab.quantitative.dataset import dataset
+from finqa_lab.text import duplicates
+
+PAGES = [
+    "book/data/governance.md",
+    "book/alignment/preferences.md",
+]
+
+
+def text_of(page: str) -> str:
+    return (labs.root() / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_snippets_of_the_page_print_what_it_shows(page):
+    test = doctest.DocTestParser().get_doctest(text_of(page), {}, page, page, 0)
+    assert len(test.examples) >= 3
+    output = []
+    doctest.DocTestRunner(verbose=False).run(test, out=output.append)
+    assert not output, "".join(output)
+
+
+def band_table() -> str:
+    """Pairs of training questions with a similarity of a half or more that each choice of bands finds."""
+    questions = [sample.question for sample in dataset(0).train]
+    sets = [duplicates.shingles(question) for question in questions]
+    similar = [
+        duplicates.jaccard(sets[first], sets[second])
+        for first in range(len(sets))
+        for second in range(first + 1, len(sets))
+    ]
+    similar = [value for value in similar if value >= 0.5]
+    rows = []
+    for bands in (16, 32, 64):
+        expected = sum(duplicates.chance(value, bands, 128 // bands) for value in similar)
+        found = len(duplicates.near_duplicates(questions, 0.5, bands=bands))
+        candidates = len(duplicates.candidates(duplicates.signatures(sets), bands))
+        rows.append((f"{bands} of {128 // bands}", f"{candidates:,}", f"{found} of {len(similar)}", f"{expected:.1f}"))
+    return markdown.table(("bands", "candidates:", "found:", "expected by the formula:"), rows)
+
+
+def closest_table() -> str:
+    """Questions of the held-out parts by the similarity of the closest training question."""
+    splits = dataset(0)
+    rows = []
+    for hidden in (False, True):
+        for name in ("validation", "phrasing"):
+            parts = []
+            for samples in (getattr(splits, name), splits.train):
+                questions = [sample.question for sample in samples]
+                parts.append([re.sub(r"\d+", "0", one) for one in questions] if hidden else questions)
+            best = [value for _, value in duplicates.closest(*parts)]
+            counts = [sum(value >= bound for value in best) for bound in (0.3, 0.5, 0.8, 1.0)]
+            what = "new parameters" if name == "validation" else "new parameters, new phrasing"
+            rows.append((what + (", digits hidden" if hidden else ""), *map(str, counts), f"{max(best):.2f}"))
+    return markdown.table(("300 questions with", "0.3 or more:", "0.5:", "0.8:", "1:", "closest:"), rows)
+
+
+@pytest.mark.parametrize("table", [band_table, closest_table])
+def test_the_tables_of_data_governance_are_what_the_library_counts(table):
+    assert table() in text_of("book/data/governance.md")
+
+
+def preference_table() -> str:
+    """Loss of DPO and the weight of a pair in its gradient, by the margin in nats."""
+    rows = []
+    for margin in (-20, -4, 0, 4, 20):
+        cells = []
+        for beta in (0.1, 0.5):
+            wrong = 1 / (1 + math.exp(beta * margin))  # the probability that the model gives to the other order
+            cells += [f"{-math.log(1 - wrong):.3f}", f"{beta * wrong:.4f}"]
+        rows.append((str(margin), *cells))
+    names = [f"{what}, beta {beta}:" for beta in (0.1, 0.5) for what in ("loss", "weight")]
+    return markdown.table(("margin:", *names), rows)
+
+
+def test_the_table_of_preferences_is_what_the_formula_gives():
+    assert preference_table() in text_of("book/alignment/preferences.md")
