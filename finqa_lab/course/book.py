@@ -24,6 +24,7 @@ from finqa_lab.course import (
     labs,
     parameters,
     settings,
+    teaching,
 )
 from finqa_lab.course.metrics import collect, format_value
 from finqa_lab.course.normalise import normalised
@@ -104,14 +105,21 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
     write_atomic(generated / "rooms.md", architecture.table())
     write_atomic(generated / "figure_rooms.md", f"```{{raw}} html\n{architecture.figure_markup()}\n```\n")
+    write_atomic(generated / "labs_overview.md", teaching.overview_table())
+    write_atomic(generated / "outcomes.md", teaching.outcomes_page())
+    write_atomic(generated / "misconceptions.md", teaching.misconceptions_page())
+    tables = {"parameters": [], "metrics": []}
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
         write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
-        write_atomic(generated / f"parameters_{lab}.md", parameters.markdown_table(lab))
-        write_atomic(generated / f"metrics_{lab}.md", metrics_table(lab, collect(executed)))
+        heading = f"## {teaching.facts(lab)['heading']}\n\n"
+        tables["parameters"].append(heading + parameters.markdown_table(lab))
+        tables["metrics"].append(heading + metrics_table(lab, collect(executed)))
         for cell, markup in figures_of(executed).items():  # a chapter shows a lab's figure by including this file
             write_atomic(generated / f"figure_{lab}_{cell}.md", f"```{{raw}} html\n{markup}\n```\n")
+    for page, sections in tables.items():
+        write_atomic(generated / f"{page}.md", "\n".join(sections))
 
 
 def _offline() -> dict:

@@ -5,10 +5,11 @@ together (N. Elhage et al., "A Mathematical Framework for Transformer Circuits",
 Learning and Induction Heads", 2022, arXiv:2209.11895): one looks at the previous position and notes its token, the
 other, a layer later, looks for a position whose note is the present token, and copies the token that stands there.
 
-Large models find the circuit in their text. One of five million parameters does not within the tokens of a laptop:
-after 1,600 steps the second of two equal runs of random tokens was no easier for it than the first. So the circuit is
-put into the starting weights, as structure is in "Mimetic Initialization of Self-Attention Layers" (A. Trockman and Z.
-Kolter, 2023, arXiv:2305.09828). Everything stays trainable; a circuit that were of no use would be unlearnt.
+Large models find the circuit in their text. One of five million parameters hardly begins to within the tokens of a
+laptop: after 200 steps the second of two equal runs of random tokens is easier by 0.1 nats a token, with the planted
+circuit by 2.1 (``benchmarks/planting.py``, seed 0). So the circuit is put into the starting weights, as structure is in
+"Mimetic Initialization of Self-Attention Layers" (A. Trockman and Z. Kolter, 2023, arXiv:2305.09828). Everything stays
+trainable; a circuit that were of no use would be unlearnt.
 
 What is planted must survive the first steps, in which everything else is learnt in a hurry. Two measures see to that.
 Embeddings start sixteen times as large as usual, and the last norm makes up for it, so that a token's identity is not
