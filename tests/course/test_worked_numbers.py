@@ -14,6 +14,7 @@ from finqa_lab.text import duplicates
 PAGES = [
     "book/data/governance.md",
     "book/alignment/preferences.md",
+    "book/evaluation/matrix.md",
 ]
 
 
