@@ -4,6 +4,7 @@ import doctest
 import math
 import re
 
+import numpy as np
 import pytest
 
 from finqa_lab import markdown
@@ -15,6 +16,7 @@ PAGES = [
     "book/data/governance.md",
     "book/alignment/preferences.md",
     "book/evaluation/matrix.md",
+    "book/operations/monitoring.md",
 ]
 
 
@@ -87,3 +89,27 @@ def preference_table() -> str:
 
 def test_the_table_of_preferences_is_what_the_formula_gives():
     assert preference_table() in text_of("book/alignment/preferences.md")
+
+
+def index_table() -> str:
+    """Population stability index of the words of a question, training against the held-out parts."""
+    splits = dataset(0)
+    words = {name: [len(one.question.split()) for one in samples] for name, samples in splits.named().items()}
+    edges = np.unique(np.quantile(words["train"], np.linspace(0, 1, 11))[1:-1])
+
+    def shares(values: list[int]) -> np.ndarray:
+        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) + 0.5
+        return counts / counts.sum()
+
+    before, rows = shares(words["train"]), []
+    noise = (len(edges)) * (1 / 900 + 1 / 300)
+    for name, what in (("validation", "new parameters"), ("phrasing", "new parameters, new phrasing")):
+        now = shares(words[name])
+        index = float(((now - before) * np.log(now / before)).sum())
+        rows.append((what, f"{np.median(words[name]):.0f}", f"{index:.3f}", f"{noise:.3f}"))
+    header = ("300 questions with", "words, median:", "PSI:", "expected without drift:")
+    return markdown.table(header, rows)
+
+
+def test_the_table_of_monitoring_is_what_the_data_give():
+    assert index_table() in text_of("book/operations/monitoring.md")
