@@ -1,6 +1,6 @@
 """The rooms of the library and which way they look, read from the imports as they are.
 
-A room is a folder of ``finqa_lab``, or one of the modules beside the folders. :data:`PLACES` says on which floor each
+A room is a folder of ``finqa_lab``, or one of the modules beside the folders. ``PLACES`` says on which floor each
 room is: a room imports only from lower floors. The sources are parsed with ``ast`` and never run, so an import inside a
 function counts like one at the top. The book's architecture page shows the table and the figure made here.
 """

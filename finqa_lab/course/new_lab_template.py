@@ -36,7 +36,8 @@ REPLACE: the question that this lab answers, in one paragraph that a reader who 
 **Objectives.** After this lab you can
 
 - REPLACE: say in one line what the reader can do afterwards;
-- compute a relative change, and say why the mean of many is not what one expects.
+- compute a relative change, and say what it is a share of;
+- say why the mean of many relative changes is above zero when rises and falls are equally likely.
 
 **Time** 15 minutes. **Difficulty** easy. **Prerequisites** Python, percentages.""",
     ),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from finqa_lab.course.normalise import to_text
 from finqa_lab.errors import CourseError
 from finqa_lab.files import REPOSITORY
 from tests.course import toy
+
+pytestmark = pytest.mark.xdist_group("new-lab")  # one checkout for all of them
 
 # Judges the scaffolded check in the checkout's own library: the oracle, the blank, every catalogued wrong answer.
 JUDGE = """
@@ -96,6 +99,7 @@ def test_its_profiles_and_golden_file_fit_it(checkout, monkeypatch):
     assert all(len(entry["why"]) > 20 for entry in golden.load("12_drift").values())
 
 
+@pytest.mark.slow
 def test_it_runs_within_its_bounds_and_shows_right_and_three_figures(checkout):
     folder, command, _ = checkout
     done = command("-m", "finqa_lab.cli", "run", "12", "--jobs", "1")
@@ -116,6 +120,19 @@ def test_its_check_fails_on_the_blank_and_on_every_catalogued_wrong_answer_with_
     assert all(verdict == ["wrong", name] for name, verdict in found["wrong"].items())
 
 
+@pytest.mark.slow
+def test_it_passes_the_tests_that_every_lab_of_the_course_has_to_pass(checkout):
+    folder, command, _ = checkout
+    shared = ("__init__.py", "conftest.py", "notebooks/__init__.py", "notebooks/conftest.py")
+    tests = ("notebooks/test_labs.py", "notebooks/test_checks.py", "course/test_teaching.py")
+    for name in (*shared, *tests):
+        (folder / "tests" / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(REPOSITORY / "tests" / name, folder / "tests" / name)
+    done = command("-m", "pytest", "-k", "drift", *(f"tests/{name}" for name in tests))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 20 and "skipped" not in done.stdout
+
+
 def test_its_files_are_in_the_style_of_the_course(checkout):
     folder, command, _ = checkout
     made = ("solutions/12_drift.ipynb", "finqa_lab/course/checks/drift.py")
@@ -129,7 +146,7 @@ def test_the_command_names_its_files_and_what_is_left_to_do(checkout):
     folder, _, printed = checkout
     written = [line.removeprefix("written: ") for line in printed.splitlines() if line.startswith("written: ")]
     assert len(written) == 7 and all((folder / name).is_file() for name in written)
-    for place in ("_toc.yml", "book/index.md", "README.md", "CHANGELOG.md", "test_book.py", "metrics.md", "REPLACE"):
+    for place in ("_toc.yml", "book/index.md", "README.md", "CHANGELOG.md", "test_book.py", "REPLACE"):
         assert place in printed
     assert "labs/12_drift" in printed and "@" not in printed
     for name in ("_toc.yml", "README.md", "CHANGELOG.md", "book/index.md", "tests/notebooks/test_book.py"):
