@@ -9,26 +9,12 @@ import pytest
 import finqa_lab
 from finqa_lab.cli import main
 from finqa_lab.course.grading import sandbox
-from tests.course import toy
 from tests.course.grading import small_lab
 from tests.course.grading.hostile import CORPUS
 
 # A right submission needs some three seconds of processor time, imports included, and 200 MiB.
-LIMITS = [
-    "--timeout",
-    "600",
-    "--cpu",
-    "12",
-    "--output",
-    "1",
-    "--memory",
-    "800",
-    "--processes",
-    "24",
-    "--file-size",
-    "8",
-]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hostile")]
+LIMITS = "--timeout 600 --cpu 12 --output 1 --memory 800 --processes 24 --file-size 8".split()
+pytestmark = pytest.mark.slow
 
 
 def grades_of(folder: Path, out: Path, *options: str) -> dict[str, dict]:
@@ -41,55 +27,46 @@ def points(grade: dict) -> list[float]:
     return [exercise["points"] for exercise in grade["exercises"]]
 
 
-@pytest.fixture(scope="module")
-def batch(tmp_path_factory):
-    """The whole corpus and one honest, unfinished submission, graded side by side: (grades, folder of results)."""
-    folder = tmp_path_factory.mktemp("course")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FINQA_LAB_COURSE", str(toy.course(folder, l01_toy=small_lab.solution())))
-        handed_in, out = folder / "handed-in", folder / "grades"
-        small_lab.hand_in(handed_in, "half-done", small_lab.submission(merge="def merge(*a):\n    return []"))
-        for name, case in CORPUS.items():
-            if not case.limits and (sandbox.closed_room() or not case.needs_room):
-                small_lab.hand_in(handed_in, name, case.make(), case.file)
-        return grades_of(handed_in, out, "--jobs", "3", *LIMITS), out
-
-
-def hold(case, grade: dict) -> None:
+def said_wrongly(case, grade: dict) -> list:
+    """What of a grade is not what the case must get; [] when all is."""
     said = " ".join([grade["sentence"], *grade["notes"]])
-    assert (grade["verdict"], sum(points(grade))) == (case.verdict, case.points), said
-    assert case.says in said
+    as_expected = (grade["verdict"], sum(points(grade))) == (case.verdict, case.points) and case.says in said
+    return [] if as_expected else [grade["verdict"], points(grade), said]
 
 
-@pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if not case.limits])
-def test_it_gets_its_verdict_and_its_points(batch, name):
-    grades, out = batch
-    if name not in grades:
-        pytest.skip("this machine has no user namespaces: the submission would write into the checkout")
-    hold(CORPUS[name], grades[name])
-    page = (out / name / "01_toy" / "feedback.html").read_text()
-    assert CORPUS[name].verdict in page and "<script" not in page and "double(21)" not in page
+def left_running() -> list[str]:
+    """Processes that the corpus starts and that should be gone."""
+    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [command for command in commands if "time.sleep(77.25)" in command]
+
+
+def test_each_of_a_batch_has_its_verdict_and_nobody_elses_grade_changes(toy_course, tmp_path):
+    """One test, because the batch is one: the honest submission is graded beside all the others, and alone."""
+    toy_course(l01_toy=small_lab.solution())
+    cases = {n: c for n, c in CORPUS.items() if not c.limits and (sandbox.closed_room() or not c.needs_room)}
+    folder, out = tmp_path / "handed-in", tmp_path / "grades"
+    honest = small_lab.submission(merge="def merge(*a):\n    return []")
+    small_lab.hand_in(folder, "half-done", honest)
+    small_lab.hand_in(tmp_path / "one", "half-done", honest)
+    for name, case in cases.items():
+        small_lab.hand_in(folder, name, case.make(), case.file)
+    grades = grades_of(folder, out, "--jobs", "3", *LIMITS)
+    wrong = {name: said_wrongly(case, grades[name]) for name, case in cases.items()}
+    assert {name: what for name, what in wrong.items() if what} == {}
+    alone = grades_of(tmp_path / "one", tmp_path / "grades-of-one", *LIMITS)["half-done"]
+    assert alone == grades["half-done"] and points(alone) == [2, 0, 1]
+    assert left_running() == [] and not (Path(finqa_lab.__file__).parent / "spoiled.txt").exists()
+    for name, case in cases.items():
+        page = (out / name / "01_toy" / "feedback.html").read_text()
+        assert case.verdict in page and "<script" not in page and "double(21)" not in page, name
 
 
 @pytest.mark.parametrize("name", [name for name, case in CORPUS.items() if case.limits])
 def test_it_gets_its_verdict_alone_with_its_own_limits(toy_course, tmp_path, name):
     toy_course(l01_toy=small_lab.solution())
     small_lab.hand_in(tmp_path / "handed-in", name, CORPUS[name].make())
-    hold(CORPUS[name], grades_of(tmp_path / "handed-in", tmp_path / "grades", *CORPUS[name].limits)[name])
-
-
-def test_the_honest_submission_among_them_has_the_grade_that_it_has_alone(batch, toy_course, tmp_path):
-    toy_course(l01_toy=small_lab.solution())
-    small_lab.hand_in(tmp_path / "handed-in", "half-done", small_lab.submission(merge="def merge(*a):\n    return []"))
-    alone = grades_of(tmp_path / "handed-in", tmp_path / "grades", *LIMITS)["half-done"]
-    assert alone == batch[0]["half-done"]
-    assert points(alone) == [2, 0, 1]
-
-
-def test_nothing_of_them_is_left_running_or_written(batch):
-    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    assert not [command for command in commands if "time.sleep(77.25)" in command]
-    assert not (Path(finqa_lab.__file__).parent / "spoiled.txt").exists()
+    grade = grades_of(tmp_path / "handed-in", tmp_path / "grades", *CORPUS[name].limits)[name]
+    assert said_wrongly(CORPUS[name], grade) == []
 
 
 @pytest.mark.parametrize("name", ["right", "exits", "fork-bomb", "leaves-a-process", "patched-check"])
@@ -98,7 +75,5 @@ def test_without_namespaces_the_verdicts_are_the_same(toy_course, tmp_path, name
     toy_course(l01_toy=small_lab.solution())
     small_lab.hand_in(tmp_path / "handed-in", name, CORPUS[name].make())
     grade = grades_of(tmp_path / "handed-in", tmp_path / "grades", *LIMITS)[name]
-    hold(CORPUS[name], grade)
+    assert said_wrongly(CORPUS[name], grade) == [] and left_running() == []
     assert "ordinary process" in grade["isolation"]
-    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    assert not [command for command in commands if "time.sleep(77.25)" in command]
