@@ -1,5 +1,5 @@
 # The whole course in one container, with PyTorch's CPU build. Build and use it from the root of the repository:
-#   docker build -t finqa-course .
+#   docker build --build-arg TORCH_INDEX=... -t finqa-course .   # where PyTorch's CPU builds are; see .ci/cpu_environment
 #   docker run --rm -p 127.0.0.1:8888:8888 finqa-course     # Jupyter; it prints the address with its token
 #   docker run --rm finqa-course make labs                  # any command of the README
 FROM python:3.11.14-slim-bookworm
@@ -11,6 +11,7 @@ WORKDIR /home/student/course
 COPY --chown=student requirements.txt pyproject.toml Makefile README.md LICENSE ./
 COPY --chown=student .ci .ci
 COPY --chown=student finqa_lab/__init__.py finqa_lab/
+ARG TORCH_INDEX=""
 RUN .ci/cpu_environment
 COPY --chown=student . .
 EXPOSE 8888
