@@ -95,18 +95,31 @@ def twice():
     return made
 
 
-_PATCHED = """
-import builtins, sys
+_REBOUND = """
+import sys
 import finqa_lab.course
-import finqa_lab.course.checking as checking
-import finqa_lab.text.bpe as bpe
-finqa_lab.course.check = finqa_lab.course.record = lambda *a, **k: None
-checking.check = checking.find = checking.Check.judge = lambda *a, **k: None
-checking.Check.agree = lambda self, expected, got: True
-bpe.merge.__code__ = (lambda ids, pair, new_id: ids).__code__
 check = record = lambda *a, **k: None
-builtins.isinstance = lambda *a: True
+finqa_lab.course.check = finqa_lab.course.record = check
 sys.modules["finqa_lab.course"].__dict__["check"] = check
+"""
+_PATCHED_CHECKING = """
+import finqa_lab.course.checking as checking
+checking.Check.agree = lambda self, expected, got: True
+checking.Check._not_started = lambda self: checking.Verdict("right", "")
+"""
+_PATCHED_LIBRARY = """
+import random
+import finqa_lab.text.recount as recount
+from finqa_lab.course import compare
+def refuse(ids, pair, new_id): raise NotImplementedError
+recount.merge.__code__ = refuse.__code__
+compare.same.__code__ = (lambda expected, got: True).__code__
+random.Random = lambda *seed: None
+"""
+_PATCHED_BUILTINS = """
+import builtins
+builtins.bool = lambda *a: True
+builtins.type = lambda *a: int
 """
 _SPEAK = """
 import os
@@ -152,7 +165,10 @@ CORPUS = {
     "altered-parameters": Hostile(changed("parameters", "steps = 'many'"), "graded", 6, "'parameters' is locked"),
     "visible-tests-only": Hostile(lambda: submission(double="def double(x):\n    return 4"), "graded", 4),
     "syntax-error": Hostile(lambda: submission(merge="def merge(:"), "graded", 3, "SyntaxError"),
-    "patched-check": Hostile(added(_PATCHED), "graded", 0),
+    "rebound-check": Hostile(added(_REBOUND), "graded", 0),
+    "patched-check": Hostile(added(_PATCHED_CHECKING), "graded", 0),
+    "patched-library": Hostile(before(_PATCHED_LIBRARY, exercise="double"), "graded", 6),
+    "patched-builtins": Hostile(before(_PATCHED_BUILTINS, exercise="double"), "graded", 6),
     "shadowed-names": Hostile(
         added("check = record = assert_ = print\ncheck = lambda *a, **k: None\nprint = 3"), "graded", 0
     ),
