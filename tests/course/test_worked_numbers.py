@@ -17,6 +17,7 @@ PAGES = [
     "book/alignment/preferences.md",
     "book/evaluation/matrix.md",
     "book/operations/monitoring.md",
+    "book/decoder/long.md",
 ]
 
 
