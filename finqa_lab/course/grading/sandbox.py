@@ -27,6 +27,7 @@ from finqa_lab.course.grading import enclosure
 from finqa_lab.course.grading.model import Limits
 from finqa_lab.course.grading.worker import signature
 from finqa_lab.course.supervise import worker_environment
+from finqa_lab.files import REPOSITORY, data_root
 
 _ROOM = ["--user", "--map-root-user", "--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child"]
 _CHANNEL_LIMIT = 16 * 2**20  # bytes: far more than a lab's events need
@@ -215,16 +216,20 @@ def _enclosed(plan: Path) -> list[str]:
 
 def _plan(scratch: Path, hidden: list[Path], limits: Limits) -> Path:
     """The enclosure's plan, in the scratch folder: it is covered when the room closes."""
-    inside = [str(folder.resolve()) for folder in hidden]
+    needed = [Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix), data_root(), REPOSITORY, scratch]
+    needed = [path.resolve() for path in needed]
+    # A folder that holds the library or Python itself cannot be covered; one that does not exist need not be.
+    covered = [folder.resolve() for folder in hidden]
+    inside = [str(folder) for folder in covered if not any(path.is_relative_to(folder) for path in needed)]
     path = scratch / "plan.json"
     path.write_text(json.dumps({"hidden": inside, "scratch": str(scratch.resolve()), "scratch_mb": limits.scratch_mb}))
     return path
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    kept = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "FINQA_LAB_DATA", "PYTHONPATH", "SYSTEMROOT")
-    library = str(Path(__file__).resolve().parents[3])
-    made = {name: value for name, value in worker_environment().items() if name in kept or name not in os.environ}
+    """What the worker inherits: nothing of the grader's environment but paths and language, so no keys and tokens."""
+    kept = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "FINQA_LAB_DATA", "PYTHONPATH")
+    made = {name: os.environ[name] for name in kept if name in os.environ}
     fixed = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM",
              "HF_HUB_OFFLINE", "PYTHONHASHSEED", "PYDEVD_DISABLE_FILE_VALIDATION")  # fmt: skip
     made |= {name: worker_environment()[name] for name in fixed}
@@ -232,7 +237,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     return made | {
         "MPLBACKEND": "agg", "HOME": folder, "TMPDIR": folder, "IPYTHONDIR": folder, "MPLCONFIGDIR": folder,
         "FINQA_LAB_SUBMISSION": secrets.token_hex(16), "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, [library, made.get("PYTHONPATH", "")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), made.get("PYTHONPATH", "")])),
     }  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from finqa_lab.cli import main
 from finqa_lab.course.grading import sandbox
+from finqa_lab.course.grading.model import Limits
+from finqa_lab.files import REPOSITORY
 from tests.course.grading import small_lab
 
 _ASK = """
@@ -58,3 +60,16 @@ def test_without_the_room_python_refuses_other_machines_and_nothing_is_hidden(to
     monkeypatch.setattr(sandbox, "closed_room", lambda: False)
     seen = seen_by_a_submission(toy_course, tmp_path)
     assert seen["own"] and seen["host"] and not seen["away"] and seen["source"] and seen["others"]
+
+
+def test_a_folder_that_holds_the_library_or_the_scratch_folder_is_not_covered(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    others = tmp_path / "others"
+    plan = sandbox._plan(tmp_path / "scratch", [REPOSITORY, REPOSITORY.parent, tmp_path, others], Limits())
+    assert json.loads(plan.read_text())["hidden"] == [str(others)]
+
+
+def test_the_graders_own_settings_do_not_reach_a_submission(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    made = sandbox._environment(tmp_path)
+    assert "SOME_TOKEN" not in made and made["HOME"] == str(tmp_path) and made["OMP_NUM_THREADS"] == "1"
