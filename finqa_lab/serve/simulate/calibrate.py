@@ -66,11 +66,15 @@ def calibrate(steps: Sequences[MeasuredStep], overheads: bool = True) -> Calibra
         overheads: False fits the bare roofline.
 
     Raises:
-        CourseError: when there are fewer steps than unknowns, or a time is not positive.
+        CourseError: when there are fewer steps than unknowns, or more than a hundredth have no positive time. The few
+            that a coarse clock did not see are left out.
     """
-    unknowns = 5 if overheads else 2
-    if len(steps) <= unknowns or min(step.seconds for step in steps) <= 0:
-        raise CourseError(f"{len(steps)} steps do not determine {unknowns} unknowns; measure more, with positive times")
+    unknowns, all_steps = 5 if overheads else 2, len(steps)
+    steps = [step for step in steps if step.seconds > 0]
+    if len(steps) < 0.99 * all_steps:
+        raise CourseError(f"{all_steps - len(steps)} of {all_steps} steps took no time by this clock; take a finer one")
+    if len(steps) <= unknowns:
+        raise CourseError(f"{len(steps)} steps do not determine {unknowns} unknowns; measure more")
     seconds = np.array([step.seconds for step in steps])
     moved = np.array([float(step.cost.bytes) for step in steps])
     done = np.array([float(step.cost.operations) for step in steps])
