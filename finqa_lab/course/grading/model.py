@@ -74,7 +74,7 @@ class Grade:
     """What became of one student's submission of one lab.
 
     Attributes:
-        verdict: a key of :data:`VERDICTS`.
+        verdict: a key of ``VERDICTS``.
         sentence: the verdict on this submission, one sentence.
         notes: what was restored, ignored or otherwise noticed, one sentence each.
         isolation: how the process was separated from the machine, one sentence.
