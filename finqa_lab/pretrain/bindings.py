@@ -2,9 +2,9 @@
 
 A model that reads "Pine at 8% and Oak at 12%" has to bring each number back with its own name. That takes two skills:
 to copy a name token by token, whatever the name is, and to find the one that belongs to a number. ``echo`` teaches the
-first alone, lists that are repeated; ``listed`` both. Half of the names are invented, so that copying is learnt and not
-a list of names, and a name stands behind a space almost everywhere, so that it is the same token in both places.
-Nothing is computed.
+first alone, lists that are repeated; ``listed`` both; ``prices`` the same with numbers, that are paired with their
+neighbours. Half of the names are invented, so that copying is learnt and not a list of names, and a name stands behind
+a space almost everywhere, so that it is the same token in both places. Nothing is computed.
 """
 
 import random
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from finqa_lab.finqa.synthetic.sectors import STEMS
-from finqa_lab.pretrain.statements import amount, share
-from finqa_lab.quantitative.spelling import money, percentage, plain
+from finqa_lab.pretrain.statements import amount, series, share
+from finqa_lab.quantitative.spelling import WORDS, money, percentage, plain
 from finqa_lab.quantitative.task import NAMES
 
 Messages = list[dict[str, str]]
@@ -86,6 +86,10 @@ def listed(rng: random.Random) -> tuple[str, str]:
 
 
 def _trait(rng: random.Random) -> tuple[str, Decimal]:
+    """A percentage; one in six is a small number with many digits, as a variance is."""
+    if rng.random() < 1 / 6:
+        value = Decimal(rng.randint(1, 9999)) * Decimal(rng.randint(1, 99)) / 10**8
+        return plain(value), value
     value = share(rng)
     return percentage(value, rng), value
 
@@ -145,7 +149,53 @@ def amounts(rng: random.Random) -> tuple[str, str]:
     return text, ", ".join(f"({plain(value)}, {name})" for name, value in zip(who, values))
 
 
-KINDS = ((echo, 0.22), (listed, 0.5), (periods, 0.12), (amounts, 0.16))
+def counts(rng: random.Random) -> tuple[str, str]:
+    """Whole numbers, small ones as words, then in digits."""
+    who, unit = names(rng, rng.randint(1, 4)), rng.choice(("years", "months", "shares", "payments", "years"))
+    values = [rng.randint(2, 12) if rng.random() < 0.7 else rng.randint(2, 40) for _ in who]
+    told = [WORDS[v] if v < len(WORDS) and rng.random() < 0.7 else str(v) for v in values]
+    form = rng.choice(("{} runs for {} {}", "term of {}: {} {}", "{}, {} {}", "for {} it is {} {}", "of {}, {} {}"))
+    text = rng.choice(("; ", ", ", "\n")).join(form.format(n, t, unit) for n, t in zip(who, told))
+    if rng.random() < 0.5:
+        return text, ", ".join(f"exp({name}, {value})" for name, value in zip(who, values))
+    return text, ", ".join(f"({value}, {name})" for name, value in zip(who, values))
+
+
+def prices(rng: random.Random) -> tuple[str, str]:
+    """A series of prices: the same in short, each with the next, or each behind its number."""
+    told, name = series(rng, rng.randint(3, 9)), names(rng, 1)[0]
+    form = rng.choice(("The prices of {} were {}.", "{}: {}", "levels of {} in order: {}", "values {1} of {0}"))
+    text = form.format(name, rng.choice((", ", "; ", " -> ", " / ", " | ", " then ", "\n")).join(told))
+    digits = [plain(Decimal(price)) for price in told]
+    kind = rng.randrange(4)
+    if kind == 0:
+        return text, f"list: {', '.join(digits)}"
+    if kind == 1:
+        return text, ", ".join(f"({a}, {b})" for a, b in zip(digits, digits[1:]))
+    if kind == 2:
+        return text, ", ".join(f"next(#{i}, {price})" for i, price in enumerate(digits))
+    return text, "; ".join(f"{i} {price}" for i, price in enumerate(digits, 1))
+
+
+_WHOLE = ("the balance", "the final amount", "the value at the end", "the amount paid back", "everything together")
+_GAIN = ("the interest", "the gain alone", "the profit", "the growth without the deposit", "what was earned on top")
+
+
+def wishes(rng: random.Random) -> tuple[str, str]:
+    """Whether the whole is asked for or only what was gained."""
+    who = names(rng, rng.randint(1, 3))
+    gained = [rng.random() < 0.5 for _ in who]
+    form = rng.choice(("of {}, {}", "{}: give me {}", "for {} we need {}", "{}, wanted: {}"))
+    text = rng.choice(("; ", ", ", "\n")).join(
+        form.format(name, rng.choice(_GAIN if gain else _WHOLE)) for name, gain in zip(who, gained)
+    )
+    return text, ", ".join(f"({'gain' if gain else 'whole'}, {name})" for name, gain in zip(who, gained))
+
+
+KINDS = (
+    (echo, 0.14), (listed, 0.42), (periods, 0.1), (amounts, 0.12), (counts, 0.08), (prices, 0.1), (wishes, 0.04)
+)  # fmt: skip
+"""Kinds of lists with their shares."""
 
 
 def _pair(rng: random.Random) -> tuple[str, str]:
@@ -159,12 +209,24 @@ def bindings(rng: random.Random, count: int) -> str:
     return "\n".join(arrow.join(_pair(rng)) for _ in range(count)) + "\n"
 
 
+_SHAPES = (
+    ("pair(", "pair(0.1, A)"),
+    ("exp(", "exp(A, 2)"),
+    ("next(", "next(#0, 3)"),
+    ("(const_", "(const_1, A)"),
+    ("(gain", "(whole, A)"),
+    ("(whole", "(whole, A)"),
+    ("(", "(0.1, A)"),
+)
+"""How a reply begins, and how an example of its form looks."""
+
+
 def conversation(rng: random.Random, kind: Callable[[random.Random], tuple[str, str]] | None = None) -> Messages:
     """A list told by the user and written in digits by the assistant, whose form an example in the rules shows.
 
     Args:
         rng: draws everything.
-        kind: of the list, one of :data:`KINDS`; drawn by default.
+        kind: of the list, one of ``KINDS``; drawn by default.
     """
     user, reply = _pair(rng) if kind is None else kind(rng)
     shown = rng.choice(("Write the list in digits.", "Repeat each name with its numbers. A percentage is a fraction."))
@@ -176,11 +238,15 @@ def conversation(rng: random.Random, kind: Callable[[random.Random], tuple[str, 
 
 
 def _shape(reply: str) -> str:
-    """The form of a reply, shown with another name."""
+    """The form of a reply, shown with another name or other numbers.
+
+    >>> _shape("(const_4, Pine), (const_1, Oak)"), _shape("1 461.69; 2 498.23"), _shape("0.05 for Pine; 0.1 for Oak")
+    ('(const_1, A)', '1 A; 2 B', '0.1 for A')
+    """
     if reply[0].isdigit():
-        return "0.1 for A"
-    for begin, shape in (("pair(", "pair(0.1, A)"), ("(", "(0.1, A)")):
+        return "0.1 for A" if " for " in reply else "1 A; 2 B"
+    for begin, shape in _SHAPES:
         if reply.startswith(begin):
-            return shape
+            return shape if begin != "(" or reply[-2].isalpha() else "(0.1, 0.2)"
     head = reply.partition(" ")[0]
     return f"{head} A" if head.endswith(":") else "yield of A 0.1"

@@ -80,7 +80,7 @@ def _plan(steps: int) -> Plan:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(1300)),
+        Recipe("finqa-tiny", 256, 6, 4, 2, 704, _plan(2200)),
         Recipe("probe", 64, 2, 2, 1, 192, _plan(20), context=1024, vocabulary=512, length=96, rows=4,
                tokenizer_characters=60_000),
     )

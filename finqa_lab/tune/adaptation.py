@@ -29,7 +29,7 @@ class Settings:
     Attributes:
         target: what the replies are: a number, a program, or worked reasoning.
         lora: the adapter, or None to train all parameters.
-        lr: highest learning rate; None takes 2e-3 for an adapter and 5e-4 for all parameters, first guesses for the
+        lr: highest learning rate; None takes 3e-3 for an adapter and 5e-4 for all parameters, first guesses for the
             course's base model (``benchmarks/adaptation.py --only rates`` compares others).
         epochs: passes over the samples; need not be whole.
         per_step: samples of an optimizer step.
@@ -53,7 +53,7 @@ class Settings:
     def plan(self, samples: int) -> Plan:
         """Optimizer and schedule for a number of samples: a twentieth of the steps of warm-up, then a cosine."""
         steps = max(1, round(self.epochs * samples / self.per_step))
-        lr = self.lr if self.lr is not None else (2e-3 if self.lora is not None else 5e-4)
+        lr = self.lr if self.lr is not None else (3e-3 if self.lora is not None else 5e-4)
         return Plan(steps, lr, warmup=max(1, steps // 20), floor=0.05, precision=self.precision)
 
 

@@ -89,7 +89,7 @@ def test_equal_settings_give_equal_weights(folder):
 
 def test_a_plan_grows_with_the_samples():
     assert Settings(epochs=2).plan(160).steps == 20 and Settings(epochs=0.01).plan(16).steps == 1
-    assert Settings().plan(900).lr == 2e-3 and Settings(lora=None).plan(900).lr == 5e-4
+    assert Settings().plan(900).lr == 3e-3 and Settings(lora=None).plan(900).lr == 5e-4
     assert Settings(lr=1e-4).plan(900).lr == 1e-4
 
 
