@@ -39,6 +39,12 @@ def instructor(run_folder, tmp_path_factory):
         patch.undo()
 
 
+def test_the_labs_are_one_group_so_that_no_worker_repeats_them(request):
+    """Some versions of pytest and pytest-xdist do not go together: groups are then ignored in silence."""
+    if request.config.getoption("loadgroup", False):  # a worker of `--dist loadgroup`
+        assert request.node.nodeid.endswith("@labs")
+
+
 def pages(html):
     return book.toc_pages(html.parents[1] / "source" / "_toc.yml")
 
