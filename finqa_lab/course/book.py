@@ -29,7 +29,17 @@ from finqa_lab.course import (
 from finqa_lab.course.metrics import collect, format_value
 from finqa_lab.course.normalise import normalised
 from finqa_lab.course.release import student_notebook
-from finqa_lab.course.results import adaptation, distributed, endpoint, finqa, planting, retention, serving, structured
+from finqa_lab.course.results import (
+    adaptation,
+    distributed,
+    endpoint,
+    finqa,
+    planting,
+    reports,
+    retention,
+    serving,
+    structured,
+)
 from finqa_lab.errors import CourseError
 from finqa_lab.files import data_path, write_atomic
 from finqa_lab.finqa import card, describe
@@ -100,7 +110,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     model_card = data_path("models/finqa-tiny/README.md").read_text(encoding="utf-8")
     write_atomic(generated / "card_finqa_tiny.md", model_card.split("\n", 2)[2])
     for benchmark in (adaptation, distributed, endpoint, finqa, planting, retention, serving, structured):
-        for table, text in benchmark.fragments(benchmark.load()).items():
+        for table, text in benchmark.fragments(reports.load(benchmark.NAME)).items():
             write_atomic(generated / f"results_{benchmark.__name__.rpartition('.')[2]}_{table}.md", text)
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
     write_atomic(generated / "rooms.md", architecture.table())

@@ -18,15 +18,6 @@ TABLES = {
 """Tables of the book and the benchmark's sections that they show."""
 
 
-def load() -> Mapping:
-    """The committed report, or an empty one.
-
-    Raises:
-        CourseError: when the file is damaged.
-    """
-    return reports.load(NAME)
-
-
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every table; one that was not measured says by which command it would be."""
     made = {}

@@ -3,19 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from finqa_lab import markdown
-from finqa_lab.course.results import reports
 
 NAME = "finqa-dev"
-NEEDED = ("date", "hardware", "split", "questions", "train_on", "pages", "estimate")
-
-
-def load() -> Mapping:
-    """The committed report, or an empty one.
-
-    Raises:
-        CourseError: when the file is no JSON or lacks a field of its head.
-    """
-    return reports.load(NAME, NEEDED)
 
 
 def fragments(report: Mapping) -> dict[str, str]:

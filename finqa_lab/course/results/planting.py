@@ -11,15 +11,6 @@ SHOWN = ("copy", "rewrite", "echo")
 """Kinds of conversations that the table has."""
 
 
-def load() -> Mapping:
-    """The committed report, or an empty one.
-
-    Raises:
-        CourseError: when the file is damaged.
-    """
-    return reports.load(NAME)
-
-
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of the table; what was not measured says by which command it would be."""
     if not report:

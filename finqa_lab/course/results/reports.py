@@ -1,11 +1,13 @@
 """Where the reports of benchmarks lie, and what stands in the book where there is none."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from finqa_lab.course import labs
 from finqa_lab.errors import CourseError
 from finqa_lab.files import read_json
+
+HEAD = ("date", "hardware")
+"""What every report begins with."""
 
 
 def report_path(name: str) -> Path:
@@ -13,17 +15,17 @@ def report_path(name: str) -> Path:
     return labs.root() / "benchmarks" / "results" / f"{name}.json"
 
 
-def load(name: str, needed: Sequence[str] = ("date", "hardware")) -> dict:
+def load(name: str) -> dict:
     """A committed report, or an empty one where there is none.
 
     Raises:
-        CourseError: when the file is no JSON or lacks a field of ``needed``.
+        CourseError: when the file is no JSON or lacks a field of its head.
     """
     path = report_path(name)
     if not path.is_file():
         return {}
     report = read_json(path, "the benchmark's report")
-    missing = [field for field in needed if field not in report]
+    missing = [field for field in HEAD if field not in report]
     if missing:
         raise CourseError(f"{path} lacks {', '.join(missing)}; run the benchmark that writes it again")
     return report

@@ -9,15 +9,6 @@ NAME = "retention"
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/retention.py --out benchmarks/results/retention.json"
 
 
-def load() -> Mapping:
-    """The committed report, or an empty one.
-
-    Raises:
-        CourseError: when the file is damaged.
-    """
-    return reports.load(NAME)
-
-
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of the curve and a sentence on whole rows; what was not measured says by which command it would be."""
     if not report:

@@ -20,15 +20,6 @@ PEERS = {
 """What the benchmark's peers are called in the tables."""
 
 
-def load() -> Mapping:
-    """The committed report, or an empty one.
-
-    Raises:
-        CourseError: when the file is damaged.
-    """
-    return reports.load(NAME)
-
-
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every table; what was not measured says by which command it would be."""
     if not report:

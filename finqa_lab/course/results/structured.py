@@ -10,15 +10,6 @@ COMMAND = "OMP_NUM_THREADS=1 python benchmarks/structured.py --questions 200 --o
 TABLES = ("grammars", "replies")
 
 
-def load() -> Mapping:
-    """The committed report, or an empty one.
-
-    Raises:
-        CourseError: when the file is damaged.
-    """
-    return reports.load(NAME)
-
-
 def fragments(report: Mapping) -> dict[str, str]:
     """Markdown of every table; what was not measured says by which command it would be."""
     if not report:

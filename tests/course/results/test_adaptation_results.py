@@ -41,4 +41,4 @@ def test_what_was_not_measured_says_by_which_command_it_would_be():
 
 def test_a_checkout_without_a_report_has_an_empty_one(monkeypatch, tmp_path):
     monkeypatch.setattr(reports, "report_path", lambda name: tmp_path / f"{name}.json")
-    assert adaptation.load() == {}
+    assert reports.load(adaptation.NAME) == {}

@@ -1,10 +1,10 @@
 """The book's tables of distributed training come from the benchmark's file."""
 
-from finqa_lab.course.results import distributed
+from finqa_lab.course.results import distributed, reports
 
 
 def test_every_table_is_made_from_the_committed_file():
-    report = distributed.load()
+    report = reports.load(distributed.NAME)
     made = distributed.fragments(report)
     assert tuple(made) == distributed.TABLES
     steps = [line for line in made["steps"].splitlines() if line.startswith("|")]

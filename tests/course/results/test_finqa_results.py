@@ -44,7 +44,7 @@ def test_the_generator_table_has_a_row_for_each_way_of_answering():
 
 
 def test_every_table_has_as_many_cells_in_each_row_as_in_its_head():
-    for name, text in finqa.fragments(finqa.load()).items():
+    for name, text in finqa.fragments(reports.load(finqa.NAME)).items():
         tables = [[]]
         for line in text.splitlines():
             tables[-1].append(line) if line.startswith("|") else tables.append([])
@@ -53,7 +53,7 @@ def test_every_table_has_as_many_cells_in_each_row_as_in_its_head():
 
 
 def test_the_committed_report_is_whole():
-    report = finqa.load()
+    report = reports.load(finqa.NAME)
     assert set(finqa.SECTIONS) <= set(report)
     assert all(part["equal"] == part["records"] for part in report["executor"].values() if isinstance(part, dict))
 

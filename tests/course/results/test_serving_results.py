@@ -2,7 +2,7 @@
 
 import pytest
 
-from finqa_lab.course.results import serving
+from finqa_lab.course.results import reports, serving
 
 REPORT = {
     "hardware": "a test machine", "date": "2026-01-31", "note": "", "load_average_before": 0.1,
@@ -45,8 +45,8 @@ def test_without_a_file_the_command_is_named():
     assert all("benchmarks/serving.py" in text for text in serving.fragments({}).values())
 
 
-@pytest.mark.skipif(not serving.load(), reason="benchmarks/results/serving.json is not in this checkout")
+@pytest.mark.skipif(not reports.load(serving.NAME), reason="benchmarks/results/serving.json is not in this checkout")
 def test_the_committed_file_makes_every_table():
-    report = serving.load()
+    report = reports.load(serving.NAME)
     for text in serving.fragments(report).values():
         assert report["date"] in text and "nan" not in text and "None" not in text
