@@ -16,7 +16,7 @@ queries = st.lists(st.sampled_from("abcdefghxy"), max_size=5)
 
 
 @settings(deadline=None)
-@given(documents, queries, st.floats(0.2, 3), st.floats(0, 1))
+@given(documents, queries, st.floats(0.2, 3), st.floats(0, 0.99))  # at b = 1 the peer divides an empty text by zero
 def test_okapi_scores_equal_rank_bm25_on_random_documents(texts, query, k1, b):
     theirs = BM25Okapi(texts, k1=k1, b=b).get_scores(query)
     assert BM25(texts, k1, b, "okapi").scores(query) == pytest.approx(theirs, abs=1e-9)
