@@ -32,9 +32,10 @@ from finqa_lab.files import write_atomic
 
 PROMPT_TOKENS = 96
 INSIDE = tuple(MAKERS)
-OVERLOAD = 1.6
-"""Arrivals of the overloaded server, as a multiple of what it can serve."""
-OVERLOAD_REQUESTS = 120 + MOST_ROWS
+OVERLOAD = 2.0
+"""Arrivals of the overloaded server, as a multiple of what it serves at its full batch."""
+OVERLOAD_REQUESTS, CAPACITY_REQUESTS = 240, 3 * MOST_ROWS
+SECTIONS = ("speeds", "overload", "cost_model")
 
 
 def prepare(scratch: Path, wanted: int) -> tuple[Path, Path, list[list[int]]]:
@@ -160,11 +161,13 @@ def overload(options, folder: Path, gguf: Path, prompts: list[list[int]], scratc
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     texts = [tokenizer.decode(ids) for ids in prompts]
-    bodies = [{"prompt": text, "max_tokens": REPLY_TOKENS, "temperature": 0} for text in texts[MOST_ROWS:]]
+    measured, sent = texts[:CAPACITY_REQUESTS], texts[CAPACITY_REQUESTS:]
+    bodies = [{"prompt": text, "max_tokens": REPLY_TOKENS, "temperature": 0} for text in sent]
     rows = []
     for waiting in (8, 10_000):
         with started("ours", folder, gguf, options.core, ["--waiting", str(waiting)]) as (process, url):
-            row = ask_server(process, url, folder, texts[:MOST_ROWS], MOST_ROWS // 2, scratch)
+            ask_server(process, url, folder, ["Warm up."] * 2, 1, scratch)
+            row = ask_server(process, url, folder, measured, MOST_ROWS, scratch)
             rate = OVERLOAD * row["tokens_a_second"] / REPLY_TOKENS
             path = scratch / f"overload-{waiting}.jsonl"
             times = poisson(rate, len(bodies), seed=0)
@@ -183,23 +186,29 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=16, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--core", type=int, default=1, help="on which each peer runs; -1 leaves that to the system")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="the rest stays as --out has it")
     parser.add_argument("--note", default="", help="kept in the JSON: what else the machine did")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.core < 0 or not hasattr(os, "sched_setaffinity") or (os.cpu_count() or 1) < 2:
         options.core = None
-    report = {"benchmark": "serving", "date": time.strftime("%Y-%m-%d"), "hardware": hardware(), "note": options.note}
-    report |= {"prompt_tokens": PROMPT_TOKENS, "reply_tokens": REPLY_TOKENS, "requests": options.requests}
+    earlier = {}
+    if set(options.only) != set(SECTIONS) and options.out and options.out.is_file():
+        earlier = json.loads(options.out.read_text(encoding="utf-8"))
+    report = earlier | {"benchmark": "serving", "date": time.strftime("%Y-%m-%d"), "hardware": hardware()}
+    report |= {"note": options.note, "requests": options.requests}
+    report |= {"prompt_tokens": PROMPT_TOKENS, "reply_tokens": REPLY_TOKENS}
     report["load_average_before"] = round(os.getloadavg()[0], 2)  # of a machine that others use as well
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        each = options.requests * len(options.concurrency) * options.rounds
-        folder, gguf, prompts = prepare(scratch, each + OVERLOAD_REQUESTS)
-        rows = report["rows"] = tabulate(measure(options, folder, gguf, prompts[:each], scratch))
-        report["ratios"] = {speed: ratios(rows, speed) for speed in ("tokens_a_second", "tokens_a_cpu_second")}
-        if "ours" in options.peers:
+        each = options.requests * len(options.concurrency) * options.rounds if "speeds" in options.only else 0
+        folder, gguf, prompts = prepare(scratch, each + CAPACITY_REQUESTS + OVERLOAD_REQUESTS)
+        if "speeds" in options.only:
+            rows = report["rows"] = tabulate(measure(options, folder, gguf, prompts[:each], scratch))
+            report["ratios"] = {speed: ratios(rows, speed) for speed in ("tokens_a_second", "tokens_a_cpu_second")}
+        if "overload" in options.only:
             report["overload"] = overload(options, folder, gguf, prompts[each:], scratch)
-        if "engine" in options.peers:
+        if "cost_model" in options.only:
             report["cost_model"] = in_a_child(folder, options)
     report["load_average_after"] = round(os.getloadavg()[0], 2)
     show(report)
@@ -223,12 +232,12 @@ def in_a_child(folder: Path, options) -> dict:
 def show(report: dict) -> None:
     """The tables for people."""
     print(f"{'peer':<20}{'conc.':>6}{'tokens/s':>10}{'tokens/CPU-s':>14}{'TTFT p50':>10}{'TPOT p50':>10}{'same':>7}")
-    for row in report["rows"]:
+    for row in report.get("rows", ()):
         times = "".join(f"{row[key]:>10.4f}" if key in row else f"{'':>10}" for key in ("ttft_p50", "tpot_p50"))
         same = f"{row['same']:>7.0%}" if "same" in row else ""
         speeds = f"{row['tokens_a_second']:>10.1f}{row['tokens_a_cpu_second']:>14.1f}"
         print(f"{row['peer']:<20}{row['concurrency']:>6}{speeds}{times}{same}")
-    for name, value in report["ratios"]["tokens_a_second"].items():
+    for name, value in report.get("ratios", {}).get("tokens_a_second", {}).items():
         print(f"{name}: {value} by the clock, {report['ratios']['tokens_a_cpu_second'][name]} by processor time")
     for row in report.get("overload", ()):
         print(f"overload, {row['waiting']} may wait: {row['served']} served, {row['refused']} refused, "
