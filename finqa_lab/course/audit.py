@@ -1,11 +1,13 @@
-"""Audit of the built HTML: every page of the table of contents, no network at view time, meaningful alt text."""
+"""Audit of the built HTML: every page of the contents, no network at view time, meaningful alt text, sound links."""
 
 import re
 from pathlib import Path
 
+from finqa_lab.course import links
 from finqa_lab.course.figures import alt_problem
 
-_LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
+_LOADING = {name: "src" for name in ("script", "img", "iframe", "source", "video", "audio", "embed")}
+_LOADING |= {"link": "href", "object": "data"}
 
 
 def problems(html: Path, pages: list[str]) -> list[str]:
@@ -24,27 +26,45 @@ def problems(html: Path, pages: list[str]) -> list[str]:
         markup = path.read_text(encoding="utf-8")
         faults = page_problems(markup) if name in pages else network_problems(markup)
         found += [f"{name}: {problem}" for problem in faults]
-    return found
+    for sheet in sorted(html.rglob("*.css")):
+        faults = style_problems(sheet.read_text(encoding="utf-8", errors="replace"))
+        found += [f"{sheet.relative_to(html).as_posix()}: {problem}" for problem in faults]
+    return found + links.problems(html)
+
+
+def style_problems(style: str) -> list[str]:
+    """What a style sheet would load from elsewhere."""
+    return [f"loads {address} from the network" for address in links.style_addresses(style) if _is_foreign(address)]
+
+
+def _is_foreign(address: str) -> bool:
+    return bool(re.match(r"(https?:)?//", address.strip()))
 
 
 def network_problems(markup: str) -> list[str]:
     """What a page would load from elsewhere when it is opened; links that a reader may follow are no fault."""
     from bs4 import BeautifulSoup
 
-    page, found = BeautifulSoup(markup, "html.parser"), []
+    return _network(BeautifulSoup(markup, "html.parser"))
+
+
+def _network(page) -> list[str]:
+    found = []
     for tag in page.find_all(list(_LOADING)):
         address = tag.get(_LOADING[tag.name]) or ""
         is_link = tag.name == "link" and not {"stylesheet", "preload", "icon"} & set(tag.get("rel") or [])
-        if re.match(r"(https?:)?//", address) and not is_link:
+        if _is_foreign(address) and not is_link:
             found.append(f"loads {address} from the network")
-    return found
+    styles = [tag.get_text() for tag in page.find_all("style")] + [tag["style"] for tag in page.find_all(style=True)]
+    return found + [problem for style in styles for problem in style_problems(style)]
 
 
 def page_problems(markup: str) -> list[str]:
     """Faults of one page of the contents: the network, images without a description, heading order."""
     from bs4 import BeautifulSoup
 
-    page, found = BeautifulSoup(markup, "html.parser"), network_problems(markup)
+    page = BeautifulSoup(markup, "html.parser")
+    found = _network(page)
     article = page.find("article") or page
     for image in article.find_all("img"):
         if why := alt_problem(image.get("alt") or ""):

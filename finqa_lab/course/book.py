@@ -92,7 +92,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("vendor", "vendor.json"))
     (source / "_extra").mkdir()
     if (root / "book" / "vendor").is_dir():
-        shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor")
+        kept = shutil.ignore_patterns("axe")  # it looks at the pages and is none of theirs
+        shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor", ignore=kept)
     if (root / "book" / "course.css").exists():  # Jupyter Book loads every style sheet of _static
         write_atomic(source / "_static" / "course.css", (root / "book" / "course.css").read_bytes())
     shutil.copy(root / "_toc.yml", source / "_toc.yml")

@@ -1,6 +1,6 @@
 """The scripts that the built book needs in the browser, kept in the repository so that a page never asks the network.
 
-``book/vendor.json`` names three npm packages with their versions and SHA-512 integrity, and the few files kept of
+``book/vendor.json`` names npm packages with their versions and SHA-512 integrity, and the few files kept of
 each. ``finqa-lab vendor --fetch`` downloads them again with ``npm pack``, verifies, trims and writes; ``finqa-lab
 vendor`` compares the files on disk with the recorded hashes. Building the book needs neither npm nor a network.
 """
