@@ -30,7 +30,7 @@ QUESTIONS = 100
 
 def measure(steps: int, planted: bool, seed: int, folder: Path) -> dict:
     """Build one model, and ask it."""
-    recipe = replace(recipe_named("finqa-tiny", steps), planted=planted)
+    recipe = replace(recipe_named("finqa-tiny-1", steps), planted=planted)
     facts = build(recipe, seed, folder)
     model = load_pretrained(folder / "model")
     known = knowledge(model.model, model.tokenizer, QUESTIONS)

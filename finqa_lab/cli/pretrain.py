@@ -9,8 +9,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--recipe",
         default="finqa-tiny",
-        help="finqa-tiny (default), or probe, which takes seconds",
+        help="finqa-tiny (default), finqa-tiny-1, the stage before it, or probe and probe-2, which take seconds",
     )
+    parser.add_argument("--start", type=Path, metavar="DIR", help="finished build of the stage before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="another number of optimizer steps")
     parser.add_argument("--until", type=int, metavar="STEP", help="stop there; the same command goes on")
@@ -53,6 +54,7 @@ def pretrain(arguments) -> int:
             recipe,
             arguments.seed,
             arguments.out,
+            start=arguments.start,
             until=arguments.until,
             device=arguments.device,
             on_stage=lambda name: progress.update(bar, description=name),

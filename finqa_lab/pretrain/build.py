@@ -16,7 +16,7 @@ from finqa_lab.errors import CourseError
 from finqa_lab.files import read_json, sha256_bytes, write_atomic
 from finqa_lab.finqa import prompts
 from finqa_lab.nn.device import device_named
-from finqa_lab.nn.hub import save_pretrained
+from finqa_lab.nn.hub import load_pretrained, save_pretrained
 from finqa_lab.nn.transformer import Decoder
 from finqa_lab.pretrain.corpus import TRAIN_SEED, texts, token_stream
 from finqa_lab.pretrain.forgetting import genre_losses
@@ -39,6 +39,7 @@ def build(
     seed: int,
     out: Path,
     *,
+    start: Path | None = None,
     until: int | None = None,
     device: str = "cpu",
     on_stage: Callable[[str], None] | None = None,
@@ -50,6 +51,7 @@ def build(
         recipe: what to build.
         seed: of weights and text.
         out: a folder of its own.
+        start: folder of the finished build that a later stage goes on from.
         until: stop after this many steps in all, leaving the state.
         device: to train on.
         on_stage: called with a stage's name when it begins.
@@ -60,19 +62,25 @@ def build(
         was written.
 
     Raises:
-        CourseError: when ``out`` holds another recipe's or seed's work, or a finished model.
+        CourseError: when ``out`` holds another recipe's or seed's work, or a finished model; when a later stage has no
+            finished build of the stage before it.
     """
     stage = on_stage or (lambda name: None)
     work, owner = Path(out) / "work", {"recipe": recipe.describe(), "seed": seed}
+    before = _before(recipe, start)
+    if before:
+        weights = sha256_bytes((start / "model" / "model.safetensors").read_bytes())
+        owner["start"] = {"recipe": recipe.start, "seed": before["seed"], "weights": weights}
     if (Path(out) / "model").exists():
         raise CourseError(f"{out} holds a finished model; choose another folder, or delete it")
     _claim(work, owner)
     stage("tokenizer")
-    tokenizer = _tokenizer(work, recipe, seed)
+    found = load_pretrained(start / "model") if before else None
+    tokenizer = found.tokenizer if found else _tokenizer(work, recipe, seed)
     stage("text")
     tokens = _tokens(work, tokenizer, recipe, seed)
-    model = Decoder(recipe.decoder(), seed=seed)
-    if recipe.planted:
+    model = found.model if found else Decoder(recipe.decoder(), seed=seed)
+    if recipe.planted and not found:
         plant_induction(model, seed)
     model.to(device_named(device))
     run = start_run(model, recipe.plan)
@@ -86,6 +94,7 @@ def build(
     losses = genre_losses(model, tokenizer, HELD_OUT_ROWS, recipe.length, tokenizer.token_to_id(END))
     facts = {
         **owner,
+        **({"before": before} if before else {}),
         "steps": run.step,
         "tokens": run.tokens,
         "cpu_seconds": round(run.cpu_seconds, 1),
@@ -127,6 +136,22 @@ def tokenizer_texts(recipe: Recipe, seed: int) -> list[str]:
     return documents + instructions * (recipe.tokenizer_characters // 66_000)
 
 
+def _before(recipe: Recipe, start: Path | None) -> dict | None:
+    """Facts of the stage before; None for a first one."""
+    if not recipe.start:
+        if start is not None:
+            raise CourseError(f"'{recipe.name}' starts from nothing; leave out --start")
+        return None
+    if start is None:
+        raise CourseError(
+            f"'{recipe.name}' goes on from a model of '{recipe.start}'; build that, and name its folder by --start"
+        )
+    facts = read_json(start / "training.json", "the facts of the stage before")
+    if facts["recipe"]["name"] != recipe.start or not facts["finished"]:
+        raise CourseError(f"{start} holds no finished build of '{recipe.start}'; name the folder of one by --start")
+    return {key: facts[key] for key in ("recipe", "seed", "steps", "tokens", "cpu_seconds", "losses", "held_out")}
+
+
 def _claim(work: Path, owner: dict) -> None:
     path = work / WORK_FILE
     if path.is_file():
@@ -149,7 +174,7 @@ def _tokens(work: Path, tokenizer: Tokenizer, recipe: Recipe, seed: int) -> Tens
     key = sha256_bytes(tokenizer.to_str().encode())[:16]
     sidecar = work / "tokens.json"
     if not (path.is_file() and sidecar.is_file() and read_json(sidecar, "the text's description")["tokenizer"] == key):
-        stream = token_stream(tokenizer, recipe.tokens + 1, TRAIN_SEED + seed, recipe.shares)
+        stream = token_stream(tokenizer, recipe.tokens + 1, TRAIN_SEED + recipe.text + seed, recipe.shares)
         with open(path, "wb") as file:
             np.save(file, stream)
         write_atomic(sidecar, json.dumps({"tokenizer": key, "tokens": len(stream)}) + "\n")

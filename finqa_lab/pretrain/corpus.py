@@ -1,4 +1,4 @@
-"""The text of the base model: six genres of generated documents, mixed by shares of their characters.
+"""The text of the base model: seven genres of generated documents, mixed by shares of their characters.
 
 =============  ======================================================================================
 genre          documents
@@ -8,7 +8,8 @@ genre          documents
 ``textbook``   what the words of finance mean
 ``numbers``    statements about numbers
 ``dialogues``  short conversations, as text of the chat template
-``bindings``   which number belongs to which name; half of them conversations
+``bindings``   which number belongs to which name; four of five are conversations
+``sheets``     figures of one thing, asked for by label, in the second stage only
 =============  ======================================================================================
 
 A document is made from its genre, the seed and its number alone. The pages come from seeds of their own: none is in
@@ -24,6 +25,7 @@ from tokenizers import Tokenizer
 from finqa_lab.errors import CourseError
 from finqa_lab.finqa.linearise import unit_text
 from finqa_lab.finqa.synthetic.reports import make_page
+from finqa_lab.pretrain import sheets
 from finqa_lab.pretrain.bindings import bindings, conversation
 from finqa_lab.pretrain.dialogues import dialogue
 from finqa_lab.pretrain.statements import statements
@@ -31,9 +33,9 @@ from finqa_lab.pretrain.textbook import textbook
 from finqa_lab.pretrain.tokenizer import END, TEMPLATE
 from finqa_lab.text.corpus import documents as filings
 
-GENRES = ("reports", "filings", "textbook", "numbers", "dialogues", "bindings")
+GENRES = ("reports", "filings", "textbook", "numbers", "dialogues", "bindings", "sheets")
 SHARES = {"reports": 0.1, "filings": 0.03, "textbook": 0.04, "numbers": 0.24, "dialogues": 0.22, "bindings": 0.37}
-"""Shares of the characters, where a recipe names no others."""
+"""Shares of the characters, where a recipe names no others: those of the first stage."""
 TRAIN_SEED, HELD_OUT_SEED = 20_000, 30_000
 
 
@@ -59,6 +61,9 @@ def document(genre: str, seed: int, index: int) -> str:
         return TEMPLATE.render(dialogue(rng))
     if genre == "bindings":
         return TEMPLATE.render(conversation(rng)) if rng.random() < 0.8 else bindings(rng, rng.randint(4, 12))
+    if genre == "sheets":
+        talk = rng.random() < 0.8
+        return TEMPLATE.render(sheets.conversation(rng)) if talk else sheets.sheets(rng, rng.randint(3, 8))
     raise CourseError(f"there is no genre '{genre}'; choose one of {', '.join(GENRES)}")
 
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from finqa_lab.finqa.intervals import Rate, wilson
 from finqa_lab.nn.transformer import Decoder
-from finqa_lab.pretrain import bindings, dialogues
+from finqa_lab.pretrain import bindings, dialogues, sheets
 from finqa_lab.pretrain.bindings import conversation
 from finqa_lab.pretrain.corpus import HELD_OUT_SEED
 from finqa_lab.pretrain.tokenizer import END, TEMPLATE
@@ -35,6 +35,7 @@ def knowledge(
     """
     makers = {kind.__name__: kind for kind, _ in dialogues.KINDS}
     makers |= {kind.__name__: partial(conversation, kind=kind) for kind, _ in bindings.KINDS}
+    makers["sheet"] = sheets.conversation
     found = {}
     for name, make in makers.items():
         if on_kind is not None:

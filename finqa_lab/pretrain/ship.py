@@ -25,7 +25,10 @@ from finqa_lab.text.chat import load_chat_template
 from finqa_lab.tune.answering import replies
 
 NAME = "finqa-tiny"
-COMMAND = f"finqa-lab pretrain --out build/{NAME} && python -m finqa_lab.pretrain.ship build/{NAME}"
+COMMAND = (
+    f"finqa-lab pretrain --recipe {NAME}-1 --out build/{NAME}-1 && finqa-lab pretrain --start build/{NAME}-1 "
+    f"--out build/{NAME} && python -m finqa_lab.pretrain.ship build/{NAME}"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,14 +76,14 @@ safetensors) with its own byte-level BPE tokenizer, one digit a token, and a cha
 generated financial reports and fails the course's tasks: that gap is what the labs on adaptation close. `transformers`
 loads the folder unchanged.
 
-**Data.** Generated text only ({shares} of the characters, `finqa_lab/pretrain`): no outside data. The pages are made
+**Data.** Generated text only ({shares}, `finqa_lab/pretrain`): no outside data. The pages are made
 with other seeds than `data/reports`; no question of the course's data sets is in the text. The tokenizer was also
 trained on the instructions of the course's tasks, the model was not. Windows of {length} tokens; {tokens:,} tokens
 read, none twice.
 
-**Compute.** {steps:,} steps of {rows} windows, {cpu_seconds:,.0f} CPU-seconds in the steps on one thread ({hardware},
-torch {torch}, {day}); Muon for the matrices inside the blocks at {muon}, AdamW for embeddings at {embedding} and for
-all else at {lr}, cosine, bfloat16 products. The starting weights hold an induction head that was built by hand
+**Compute.** {stages} with {rows} windows a step, {cpu_seconds:,.0f} CPU-seconds in the steps on one thread ({hardware},
+torch {torch}, {day}); Muon for the matrices inside the blocks, AdamW for all else (highest rates: {rates}), a warm-up
+and a cosine, bfloat16 products. The starting weights hold an induction head that was built by hand
 (`finqa_lab/pretrain/planting.py`). `{command}` makes it again and can be
 interrupted and resumed; another processor rounds differently and gives other weights.
 
@@ -111,7 +114,8 @@ def card(
     facts: Mapping, known: Mapping[str, Rate], tasks: Mapping[str, Rate], gain: float, hardware: str, day: str
 ) -> str:
     """The model card as Markdown."""
-    recipe, losses = facts["recipe"], facts["losses"]
+    recipe, stages = facts["recipe"], [*([facts["before"]] if "before" in facts else []), facts]
+    losses = [loss for stage in stages for loss in stage["losses"]]
     ends = [len(losses) * part // 10 for part in range(1, 11)]
     means = [sum(part) / len(part) for part in (losses[max(0, end - 50) : end] for end in ends)]
     curve = [
@@ -126,22 +130,33 @@ def card(
     ]
     return _CARD.format(
         **{key: value for key, value in recipe.items() if key not in ("plan", "shares")},
-        **{key: facts[key] for key in ("seed", "parameters", "tokens", "steps", "cpu_seconds")},
-        muon=recipe["plan"]["muon"],
-        lr=recipe["plan"]["lr"],
-        embedding=recipe["plan"]["embedding"],
+        **{key: facts[key] for key in ("seed", "parameters")},
+        **{key: sum(stage[key] for stage in stages) for key in ("tokens", "cpu_seconds")},
+        stages=" and then ".join(f"{stage['steps']:,} steps" for stage in stages),
+        rates="; then ".join(_rates(stage["recipe"]["plan"]) for stage in stages),
         gain=gain,
-        shares=", ".join(f"{genre} {share:.0%}" for genre, share in recipe.get("shares", SHARES).items()),
+        shares="; then ".join(_shares(stage["recipe"]) for stage in stages),
         hardware=hardware,
         torch=torch.__version__,
         day=day,
         command=COMMAND,
         curve="\n".join(curve),
-        held_out=", ".join(f"{name} {loss:.3f}" for name, loss in facts["held_out"].items()),
+        held_out="; after the second stage ".join(
+            ", ".join(f"{name} {loss:.3f}" for name, loss in stage["held_out"].items()) for stage in stages
+        ),
         known="\n".join(rows),
         questions=tasks["number"].total,
         tasks="; ".join(f"asked for a {target}: {rate}" for target, rate in tasks.items()),
     )
+
+
+def _rates(plan: Mapping) -> str:
+    return f"matrices {plan['muon']:.2g}, embeddings {plan['embedding']:.2g}, all else {plan['lr']:.2g}"
+
+
+def _shares(recipe: Mapping) -> str:
+    genres = ", ".join(f"{genre} {share:.0%}" for genre, share in recipe.get("shares", SHARES).items())
+    return f"{genres} of the characters"
 
 
 if __name__ == "__main__":

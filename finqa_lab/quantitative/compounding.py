@@ -83,23 +83,16 @@ def _answer(p: Parameters) -> float:
 
 
 def program(p: Parameters) -> str:
-    """The program; a yearly credit needs neither division nor multiplication."""
-    if p["credits"] == 1:
-        steps = [
-            f"add({plain(p['rate'])}, const_1)",
-            f"exp(#0, {p['years']})",
-            f"multiply({plain(p['principal'])}, #1)",
-        ]
-    else:
-        steps = [
-            f"divide({plain(p['rate'])}, const_{p['credits']})",
-            "add(#0, const_1)",
-            f"multiply({p['years']}, const_{p['credits']})",
-            "exp(#1, #2)",
-            f"multiply({plain(p['principal'])}, #3)",
-        ]
+    """The program, of one form for all: a yearly credit is one credit a year."""
+    steps = [
+        f"divide({plain(p['rate'])}, const_{p['credits']})",
+        "add(#0, const_1)",
+        f"multiply({p['years']}, const_{p['credits']})",
+        "exp(#1, #2)",
+        f"multiply({plain(p['principal'])}, #3)",
+    ]
     if p["asked"] == "interest":
-        steps.append(f"subtract(#{len(steps) - 1}, {plain(p['principal'])})")
+        steps.append(f"subtract(#4, {plain(p['principal'])})")
     return ", ".join(steps)
 
 
@@ -118,17 +111,17 @@ def reasoning(p: Parameters, values: list[Value]) -> list[str]:
     """Worked steps."""
     principal, rate, credits = plain(p["principal"]), plain(p["rate"]), p["credits"]
     growth, count = f"1 + {rate}", str(p["years"])
-    lines, place = [], 0
+    lines = []
     if credits > 1:
         lines.append(
             f"Interest is credited {credits} times a year, so a credit is {rate} / {credits} = {shown(values[0])}."
         )
         lines.append(f"In {count} years there are {count} * {credits} = {shown(values[2])} credits.")
-        growth, count, place = f"1 + {shown(values[0])}", shown(values[2]), 2
-    lines.append(f"One dollar grows to ({growth})^{count} = {shown(values[place + 1])}.")
-    lines.append(f"The balance is {principal} * {shown(values[place + 1])} = {shown(values[place + 2])}.")
+        growth, count = f"1 + {shown(values[0])}", shown(values[2])
+    lines.append(f"One dollar grows to ({growth})^{count} = {shown(values[3])}.")
+    lines.append(f"The balance is {principal} * {shown(values[3])} = {shown(values[4])}.")
     if p["asked"] == "interest":
-        lines.append(f"The interest is {shown(values[place + 2])} - {principal} = {shown(values[-1])}.")
+        lines.append(f"The interest is {shown(values[4])} - {principal} = {shown(values[-1])}.")
     return lines
 
 

@@ -134,19 +134,17 @@ def _right(p: Parameters) -> str:
 
 
 def program(p: Parameters) -> str:
-    """The three risks, named and ranked."""
+    """The three risks, named and ranked; a yearly volatility is scaled by the root of one year."""
     steps, named = [], []
     for name, (period, deviation, position) in zip(p["names"], p["assets"]):
         risk = plain(deviation)
         if position:
             steps.append(f"multiply({plain(position)}, {risk})")
             steps.append(f"multiply(const_{NORMAL_95}, #{len(steps) - 1})")
-        elif period != "yearly":
+        else:
             steps.append(f"exp(const_{YEAR[period]}, const_0.5)")
             steps.append(f"multiply({risk}, #{len(steps) - 1})")
-        if position or period != "yearly":
-            risk = f"#{len(steps) - 1}"
-        steps.append(f"name({risk}, {name})")
+        steps.append(f"name(#{len(steps) - 1}, {name})")
         named.append(f"#{len(steps) - 1}")
     steps.append(f"rank({named[0]}, {named[1]})")
     steps.append(f"rank(#{len(steps) - 1}, {named[2]})")

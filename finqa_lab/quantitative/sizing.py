@@ -85,17 +85,11 @@ def _shares(p: Parameters) -> int:
 
 
 def program(p: Parameters) -> str:
-    """The program; the distance to the stop is a difference without its sign where a trade may be short."""
+    """The program, of one form for both sides: the distance to the stop is a difference without its sign."""
     account, risk, entry, stop = (plain(p[name]) for name in ("account", "risk", "entry", "stop"))
-    steps = [f"multiply({account}, {risk})", f"subtract({entry}, {stop})"]
-    if p["stop"] > p["entry"]:
-        steps.append("absolute(#1, none)")
-    steps.append(f"divide(#0, #{len(steps) - 1})")
+    steps = [f"multiply({account}, {risk})", f"subtract({entry}, {stop})", "absolute(#1, none)", "divide(#0, #2)"]
     if "cap" in p:
-        by_risk = len(steps) - 1
-        steps.append(f"multiply({account}, {plain(p['cap'])})")
-        steps.append(f"divide(#{by_risk + 1}, {entry})")
-        steps.append(f"minimum(#{by_risk}, #{by_risk + 2})")
+        steps += [f"multiply({account}, {plain(p['cap'])})", f"divide(#4, {entry})", "minimum(#3, #5)"]
     return ", ".join([*steps, f"floor(#{len(steps) - 1}, none)"])
 
 
@@ -118,11 +112,10 @@ def reasoning(p: Parameters, values: list[Value]) -> list[str]:
     account, risk, entry, stop = (plain(p[name]) for name in ("account", "risk", "entry", "stop"))
     high, low = (stop, entry) if p["stop"] > p["entry"] else (entry, stop)
     distance = shown(abs(values[1]))
-    by_risk = values[3 if p["stop"] > p["entry"] else 2]
     lines = [
         f"The loss may be {account} * {risk} = {shown(values[0])}.",
         f"A share loses {high} - {low} = {distance} at the stop.",
-        f"The risk allows {shown(values[0])} / {distance} = {shown(by_risk)} shares.",
+        f"The risk allows {shown(values[0])} / {distance} = {shown(values[3])} shares.",
     ]
     if "cap" in p:
         value, by_value, smaller = values[-4:-1]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from finqa_lab.cli import main as finqa_lab
 from finqa_lab.errors import CourseError
+from finqa_lab.finqa.intervals import wilson
 from finqa_lab.nn.hub import load_pretrained
 from finqa_lab.pretrain import bindings, ship
 from finqa_lab.pretrain.build import build, tokenizer_texts
@@ -186,7 +187,7 @@ def test_transformers_loads_the_folder_unchanged(built):
 def test_what_a_model_knows_is_counted(built):
     found = load_pretrained(built[0] / "model")
     rates = knowledge(found.model, found.tokenizer, each=4)
-    assert set(rates) == {kind.__name__ for kind, _ in (*TALKS, *bindings.KINDS)}
+    assert set(rates) == {kind.__name__ for kind, _ in (*TALKS, *bindings.KINDS)} | {"sheet"}
     assert all(rate.total == 4 for rate in rates.values())
 
 
@@ -205,12 +206,38 @@ def test_an_unfinished_build_is_not_shipped(tmp_path, capsys):
     assert "is not finished" in capsys.readouterr().err
 
 
+def test_a_second_stage_goes_on_from_the_first_ones_weights_and_text(tmp_path, built, capsys):
+    recipe = recipe_named("probe-2")
+    command = ["pretrain", "--recipe", "probe-2", "--start", str(built[0]), "--out", str(tmp_path)]
+    assert finqa_lab([*command, "--until", "4"]) == 0 and finqa_lab(command) == 0
+    capsys.readouterr()
+    facts = json.loads((tmp_path / "training.json").read_text())
+    assert facts["steps"] == recipe.plan.steps and facts["finished"] and facts["before"]["steps"] == built[1]["steps"]
+    assert facts["losses"][0] < built[1]["losses"][0] - 0.3  # a start from nothing would begin up there again
+    again = (tmp_path / "model" / "tokenizer.json").read_text()
+    assert again == (built[0] / "model" / "tokenizer.json").read_text()
+    text = ship.card(facts, *({"copy": wilson(1, 2)}, {"number": wilson(0, 2)}, 1.0), "a machine", "2026-01-31")
+    assert f"{built[1]['steps']} steps and then {recipe.plan.steps} steps" in text and "sheets 30%" in text
+
+
+def test_a_second_stage_needs_a_finished_first_one_of_its_recipe(tmp_path, built):
+    recipe = recipe_named("probe-2")
+    with pytest.raises(CourseError, match="goes on from a model of 'probe'"):
+        build(recipe, 0, tmp_path / "a")
+    with pytest.raises(CourseError, match="leave out --start"):
+        build(recipe_named("probe"), 0, tmp_path / "a", start=built[0])
+    build(recipe_named("probe"), 0, tmp_path / "begun", until=1)
+    with pytest.raises(CourseError, match="holds no finished build of 'probe'"):
+        build(recipe, 0, tmp_path / "a", start=tmp_path / "begun")
+    assert not (tmp_path / "a").exists()
+
+
 def test_the_command_builds_and_says_what_it_made(tmp_path, capsys):
     assert finqa_lab(["pretrain", "--recipe", "probe", "--until", "2", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "2 steps" in printed and "held-out numbers" in printed
     assert finqa_lab(["pretrain", "--recipe", "tiny", "--out", str(tmp_path)]) == 2
-    assert "choose one of finqa-tiny, " in capsys.readouterr().err
+    assert "choose one of finqa-tiny-1, finqa-tiny, " in capsys.readouterr().err
 
 
 @settings(deadline=None)
