@@ -21,6 +21,7 @@ from finqa_lab.course import (
     audit,
     command_tables,
     golden,
+    lab_pages,
     labs,
     parameters,
     settings,
@@ -41,7 +42,7 @@ from finqa_lab.course.results import (
     structured,
 )
 from finqa_lab.errors import CourseError
-from finqa_lab.files import data_path, write_atomic
+from finqa_lab.files import data_path, read_json, write_atomic
 from finqa_lab.finqa import card, describe
 
 ROOMS = (
@@ -94,8 +95,9 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     if (root / "book" / "vendor").is_dir():
         kept = shutil.ignore_patterns("axe")  # it looks at the pages and is none of theirs
         shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor", ignore=kept)
-    if (root / "book" / "course.css").exists():  # Jupyter Book loads every style sheet of _static
-        write_atomic(source / "_static" / "course.css", (root / "book" / "course.css").read_bytes())
+    for own in ("course.css", "course.js"):  # Jupyter Book loads every style sheet and script of _static
+        if (root / "book" / own).exists():
+            write_atomic(source / "_static" / own, (root / "book" / own).read_bytes())
     shutil.copy(root / "_toc.yml", source / "_toc.yml")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config = _merge(_merge(config, _offline()), settings.launch().config())
@@ -123,6 +125,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
         page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
+        page = lab_pages.framed(page, lab, _seconds(run_folder / f"{lab}.result.json"))
         write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
         heading = f"## {teaching.facts(lab)['heading']}\n\n"
         tables["parameters"].append(heading + parameters.markdown_table(lab))
@@ -155,6 +158,11 @@ def _executed(path: Path, lab: str) -> nbformat.NotebookNode:
     if not path.exists():
         raise CourseError(f"lab {lab} has not been executed ({path} is missing); run `finqa-lab run {lab}` first")
     return labs.read_notebook(path)
+
+
+def _seconds(path: Path) -> float | None:
+    """How long the run took, from the report that `finqa-lab run` leaves beside a notebook, if it is there."""
+    return read_json(path, "the result of a run").get("seconds") if path.exists() else None
 
 
 def _page(executed, solution, instructor: bool) -> nbformat.NotebookNode:
