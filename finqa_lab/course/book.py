@@ -93,7 +93,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("vendor", "vendor.json"))
     (source / "_extra").mkdir()
     if (root / "book" / "vendor").is_dir():
-        kept = shutil.ignore_patterns("axe")  # it looks at the pages and is none of theirs
+        kept = shutil.ignore_patterns("axe", "reveal")  # they look at the pages and make slides of them
         shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor", ignore=kept)
     for own in ("course.css", "course.js"):  # Jupyter Book loads every style sheet and script of _static
         if (root / "book" / own).exists():
@@ -105,6 +105,24 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
         config["title"] += " (instructor edition)"
     write_atomic(source / "_config.yml", yaml.safe_dump(config, sort_keys=False))
     generated = source / "book" / "_generated"
+    write_fragments(generated)
+    tables = {"parameters": [], "metrics": []}
+    for lab in labs.lab_names():
+        executed = _executed(run_folder / f"{lab}.ipynb", lab)
+        page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
+        page = lab_pages.framed(page, lab, _seconds(run_folder / f"{lab}.result.json"))
+        write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
+        heading = f"## {teaching.facts(lab)['heading']}\n\n"
+        tables["parameters"].append(heading + parameters.markdown_table(lab))
+        tables["metrics"].append(heading + metrics_table(lab, collect(executed)))
+        for cell, markup in figures_of(executed).items():  # a chapter shows a lab's figure by including this file
+            write_atomic(generated / f"figure_{lab}_{cell}.md", f"```{{raw}} html\n{markup}\n```\n")
+    for page, sections in tables.items():
+        write_atomic(generated / f"{page}.md", "\n".join(sections))
+
+
+def write_fragments(generated: Path) -> None:
+    """Write what pages include and no lab has to be executed for: tables of results, cards, lists, docstrings."""
     for room in ROOMS:
         write_atomic(generated / f"api_{room}.md", api_page(room))
     records, problems = describe.load("generated", "all")
@@ -121,19 +139,6 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     write_atomic(generated / "labs_overview.md", teaching.overview_table())
     write_atomic(generated / "outcomes.md", teaching.outcomes_page())
     write_atomic(generated / "misconceptions.md", teaching.misconceptions_page())
-    tables = {"parameters": [], "metrics": []}
-    for lab in labs.lab_names():
-        executed = _executed(run_folder / f"{lab}.ipynb", lab)
-        page = _page(executed, labs.read_notebook(labs.solution_path(lab)), instructor)
-        page = lab_pages.framed(page, lab, _seconds(run_folder / f"{lab}.result.json"))
-        write_atomic(source / "labs" / f"{lab}.ipynb", nbformat.writes(page) + "\n")
-        heading = f"## {teaching.facts(lab)['heading']}\n\n"
-        tables["parameters"].append(heading + parameters.markdown_table(lab))
-        tables["metrics"].append(heading + metrics_table(lab, collect(executed)))
-        for cell, markup in figures_of(executed).items():  # a chapter shows a lab's figure by including this file
-            write_atomic(generated / f"figure_{lab}_{cell}.md", f"```{{raw}} html\n{markup}\n```\n")
-    for page, sections in tables.items():
-        write_atomic(generated / f"{page}.md", "\n".join(sections))
 
 
 def _offline() -> dict:
