@@ -75,13 +75,17 @@ def _print_results(results) -> None:
 
 
 def _update_golden(results) -> None:
-    from finqa_lab.course import golden
+    from datetime import date
+
+    from finqa_lab.course import golden, report, timing
 
     for result in results:
         if result.status != "passed":
             print(f"{result.lab}: not passed, its golden file is unchanged")
             continue
         changes = golden.update(result.lab, result.metrics, result.profile)
+        taken = (result.loops, result.cpu_seconds, result.seconds, report.hardware(), date.today().isoformat())
+        changes += [line for line in [timing.update(result.lab, *taken)] if line]
         print(f"{golden.path(result.lab)}: {len(changes)} changed")
         for line in changes:
             print(f"  {line}")

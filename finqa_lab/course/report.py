@@ -53,10 +53,10 @@ def markdown(payload: dict) -> str:
     ]
     rows = [
         (lab["lab"], lab["profile"], lab["status"] + (" (reused)" if lab["resumed"] else ""), f"{lab['seconds']:.1f}",
-         f"{lab['cpu_seconds']:.1f}", f"{len(lab['metrics'])}")
+         f"{lab['cpu_seconds']:.1f}", f"{lab['loops']:.0f}", f"{len(lab['metrics'])}")
         for lab in payload["labs"]
     ]  # fmt: skip
-    lines += pipe_table(("lab", "profile", "status", "wall s:", "CPU s:", "metrics:"), rows).splitlines()
+    lines += pipe_table(("lab", "profile", "status", "wall s:", "CPU s:", "loops:", "metrics:"), rows).splitlines()
     for lab in payload["labs"]:
         if lab["metrics"]:
             lines += ["", f"## {lab['lab']}", ""]

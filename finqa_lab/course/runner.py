@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from finqa_lab.course import golden, labs, metrics, parameters
+from finqa_lab.course import golden, labs, metrics, parameters, timing
 from finqa_lab.course.supervise import supervise
 from finqa_lab.errors import CourseError
 from finqa_lab.files import data_root, read_json, sha256_bytes, write_atomic
@@ -30,6 +30,7 @@ class Result:
         status: ``"passed"``, ``"failed"`` or ``"not run"``.
         seconds: wall-clock time of the lab, kernel start included.
         cpu_seconds: CPU time of the kernel and what it started, all threads.
+        loops: the same in runs of the calibrated loop (:mod:`finqa_lab.course.timing`).
         reason: for a failure, what kind: "error", "kernel died", "timeout", "metrics", ...
         cell: id of the cell that was executing when it failed.
         detail: the traceback, or the sentence that explains the failure.
@@ -42,6 +43,7 @@ class Result:
     status: str = "not run"
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    loops: float = 0.0
     reason: str = ""
     cell: str = ""
     cell_source: str = ""
@@ -194,10 +196,12 @@ def _run_one(job: Job, on_event, stop: threading.Event) -> Result:
             "cwd": str(labs.root()),
         }
         job_file = write_atomic(job_path, json.dumps(spec))
+        before = timing.loop_seconds()
         ending = supervise(job_file, job.timeout, stop, lambda event: on_event(job.lab, event))
         result.status = "failed" if ending.reason else "passed"
         for name in ("reason", "cell", "cell_source", "detail", "cpu_seconds"):
             setattr(result, name, getattr(ending, name))
+        result.loops = round(2 * result.cpu_seconds / (before + timing.loop_seconds()), 1)
         if partial.exists():
             notebook = labs.read_notebook(partial)
             result.metrics = metrics.collect(notebook)
@@ -216,10 +220,12 @@ def _run_one(job: Job, on_event, stop: threading.Event) -> Result:
 def _hold_bounds(job: Job, result: Result) -> None:
     try:
         broken = golden.compare(job.lab, result.metrics)
+        slower = timing.exceeded(job.lab, result.loops)
     except CourseError as error:
-        broken = [str(error)]
-    if broken:
-        result.status, result.reason, result.detail = "failed", "metrics", "; ".join(broken)
+        broken, slower = [str(error)], ""
+    if broken or slower:
+        result.status, result.reason = "failed", "metrics" if broken else "time"
+        result.detail = "; ".join([*broken, *([slower] if slower else [])])
 
 
 def environment_key() -> str:
