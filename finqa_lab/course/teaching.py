@@ -6,7 +6,7 @@ Both are read from the sources of the labs and the catalogues of the checks, so 
 import re
 
 from finqa_lab import markdown
-from finqa_lab.course import labs
+from finqa_lab.course import labs, timing
 from finqa_lab.course.checking import Check, all_checks
 
 _CHECK = re.compile(r"""(?m)^check\(\s*["']([a-z0-9_.]+)["']""")
@@ -64,6 +64,19 @@ def overview_table() -> str:
         link = f"{{doc}}`{found['heading']} </labs/{lab}>`"
         rows.append((link, found.get("Time", ""), found.get("Difficulty", ""), str(len(graded)), f"{points:g}"))
     return markdown.table(("lab", "a student's time:", "difficulty", "exercises:", "points:"), rows)
+
+
+def times_table() -> str:
+    """One row a lab: what its ``smoke`` run took when its record was set, and the sum."""
+    found = timing.records()
+    rows = [
+        (lab, f"{found[lab]['cpu_seconds']:.0f}", f"{found[lab]['loops']:.0f}", found[lab]["date"])
+        for lab in labs.lab_names()
+        if lab in found
+    ]
+    rows.append(("together", f"{sum(found[row[0]]['cpu_seconds'] for row in rows):.0f}",
+                 f"{sum(found[row[0]]['loops'] for row in rows):.0f}", ""))  # fmt: skip
+    return markdown.table(("lab", "processor seconds:", "calibrated loops:", "measured"), rows)
 
 
 def outcomes_page() -> str:

@@ -2,7 +2,7 @@
 
 The model is made in two stages, as large ones are: a long one on the whole mixture, and a shorter one that starts from
 its weights, with the rate raised again and half of the text made for the skills that the first had learnt worst
-(S. Hu and others, "MiniCPM", 2024, arXiv:2404.06395, section 4, adds such text in the last stage for the same reason).
+(S. Hu and others, "MiniCPM", 2024, arXiv:2404.06395, adds the text of the wanted skills in a last stage as well).
 """
 
 from collections.abc import Mapping

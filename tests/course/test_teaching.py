@@ -25,3 +25,10 @@ def test_every_mistake_of_a_graded_check_is_on_the_page():
 
 def test_what_markdown_would_read_is_escaped_outside_code():
     assert teaching.prose("2 * x < $3, `a_b*`") == "2 \\* x \\< \\$3, `a_b*`"
+
+
+def test_the_times_add_up_and_name_every_lab():
+    lines = teaching.times_table().splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[0] for row in cells] == [*labs.lab_names(), "together"]
+    assert abs(sum(float(row[1]) for row in cells[:-1]) - float(cells[-1][1])) <= len(cells) / 2
