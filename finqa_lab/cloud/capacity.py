@@ -96,7 +96,8 @@ def wait_percentile(
     spare = servers / mean_s - rate
     if spare <= 0:
         return math.inf
-    return max(0.0, math.log(waiting_chance(rate, mean_s, servers) / (1 - q / 100)) / spare)
+    chance = waiting_chance(rate, mean_s, servers)  # can underflow to 0, which has no logarithm
+    return math.log(chance / (1 - q / 100)) / spare if chance > 1 - q / 100 else 0.0
 
 
 def instances_for_p95(

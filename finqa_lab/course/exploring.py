@@ -1,6 +1,6 @@
-"""A pure function with controls: move a slider, read the text that the function returns.
+"""A pure function with controls: move a control, read the text or see the drawing that the function returns.
 
-The text stands in an HTML widget. ``ipywidgets.interact`` would capture printed output in an Output widget, and a
+The answer stands in an HTML widget. ``ipywidgets.interact`` would capture printed output in an Output widget, and a
 notebook that is executed without a browser can then wait for ever for a cell that is done (nbclient issue 312).
 """
 
@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 import ipywidgets
 
+from finqa_lab.errors import CourseError
 
-def explore(function: Callable[..., str], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+
+def explore(function: Callable, **controls: ipywidgets.Widget) -> ipywidgets.VBox:
     """The controls in a column, and below them what ``function`` returns for their values.
 
     Args:
-        function: called with the controls' values by name; returns plain text, which may have several lines.
+        function: called with the controls' values by name; returns plain text, which may have several lines, or a
+            :class:`~finqa_lab.course.drawings.Drawing`. A ``CourseError`` that it raises is shown as its sentence.
         controls: ipywidgets with a ``value``; each is labelled with its name where it has no description.
 
     Returns:
@@ -28,8 +31,11 @@ def explore(function: Callable[..., str], **controls: ipywidgets.Widget) -> ipyw
     answer = ipywidgets.HTML()
 
     def show(_change=None) -> None:
-        text = function(**{name: control.value for name, control in controls.items()})
-        answer.value = f"<pre>{html.escape(text)}</pre>"
+        try:
+            found = function(**{name: control.value for name, control in controls.items()})
+            answer.value = found.markup() if hasattr(found, "markup") else f"<pre>{html.escape(found)}</pre>"
+        except CourseError as error:
+            answer.value = f'<p role="alert"><strong>Not possible:</strong> {html.escape(str(error))}</p>'
 
     for name, control in controls.items():
         control.description = control.description or name.replace("_", " ")
