@@ -19,6 +19,7 @@ from finqa_lab import markdown
 from finqa_lab.course import (
     architecture,
     audit,
+    chapter_figures,
     command_tables,
     golden,
     lab_pages,
@@ -136,7 +137,10 @@ def write_fragments(generated: Path) -> None:
     write_atomic(generated / "settings_train.md", command_tables.train_settings())
     write_atomic(generated / "rooms.md", architecture.table())
     write_atomic(generated / "figure_rooms.md", f"```{{raw}} html\n{architecture.figure_markup()}\n```\n")
+    for page, text in chapter_figures.fragments().items():
+        write_atomic(generated / f"figure_{page}.md", text)
     write_atomic(generated / "labs_overview.md", teaching.overview_table())
+    write_atomic(generated / "times.md", teaching.times_table())
     write_atomic(generated / "outcomes.md", teaching.outcomes_page())
     write_atomic(generated / "misconceptions.md", teaching.misconceptions_page())
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from finqa_lab import markdown
-from finqa_lab.course import labs
+from finqa_lab.course import chapter_figures, labs
+from finqa_lab.course.figures import alt_problem
+from finqa_lab.course.results import reports
 from finqa_lab.quantitative.dataset import dataset
 from finqa_lab.text import duplicates
 
@@ -114,3 +116,61 @@ def index_table() -> str:
 
 def test_the_table_of_monitoring_is_what_the_data_give():
     assert index_table() in text_of("book/operations/monitoring.md")
+
+
+@pytest.fixture(scope="module")
+def fragments():
+    return chapter_figures.fragments()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_shows_its_figure_with_a_caption_and_a_description(page, fragments):
+    name = page.removeprefix("book/").removesuffix(".md").replace("/", "_")
+    assert f"{{include}} ../_generated/figure_{name}.md" in text_of(page)
+    markup = fragments[name]
+    assert re.search("<figcaption[^>]*>[^<]{60,}</figcaption>", markup)
+    assert alt_problem(re.search('alt="([^"]*)"', markup)[1]) == ""
+
+
+def shown(fragments, name: str) -> str:
+    return re.sub('src="[^"]*"', "", fragments[name])
+
+
+def test_the_bands_of_the_figure_reach_one_half_where_it_says(fragments):
+    for bands, place in ((16, "0.67"), (32, "0.38"), (64, "0.10")):
+        assert place in shown(fragments, "data_governance")
+        found = [duplicates.chance(float(place) + by, bands, 128 // bands) for by in (-0.006, 0.006)]
+        assert found[0] < 0.5 < found[1]
+
+
+def test_the_figure_of_long_contexts_has_the_savings_of_the_committed_report(fragments):
+    rows = reports.load("retention")["rows"]
+    for row in (rows[0], rows[-1]):
+        saved = f"{row['new, all'] - row['seen, all']:+.2f}"
+        assert f"{saved} nats a token at {row['distance']} tokens" in shown(fragments, "decoder_long") or (
+            f"{saved} at {row['distance']}" in shown(fragments, "decoder_long")
+        )
+
+
+def test_the_figure_of_preferences_has_the_shares_of_the_table_s_weights(fragments):
+    weights = {beta: [float(row.split("|")[column]) for row in preference_table().splitlines()[4:6]]
+               for beta, column in ((0.1, 3), (0.5, 5))}  # fmt: skip
+    for beta, (at_zero, at_four) in weights.items():
+        assert f"{at_four / at_zero:.0%} with beta {beta}" in shown(fragments, "alignment_preferences")
+
+
+def test_the_figure_of_the_matrix_has_the_numbers_of_the_page_s_snippets(fragments):
+    text = text_of("book/evaluation/matrix.md")
+    text_of_figure = shown(fragments, "evaluation_matrix")
+    passed, bounds = re.search(r"\[0\.3, 0\.708, (0\.917)\]", text)[1], re.search(r"\[0\.259, 0\.058, 0\.01\]", text)[0]
+    assert f"one has {passed}" in text_of_figure
+    for attacks, bound in zip((10, 50, 300), bounds.strip("[]").split(", ")):
+        assert f"{float(bound):.1%} after {attacks}" in text_of_figure
+
+
+def test_the_figure_of_monitoring_has_the_index_of_the_table_and_the_labels_of_the_snippet(fragments):
+    rows = [line.split(" | ") for line in index_table().splitlines()[2:]]
+    text = shown(fragments, "operations_monitoring")
+    assert f"PSI {rows[0][2]} for new parameters and {rows[1][2]} for new phrasings" in text
+    assert "[3730, 600, 151, 37]" in text_of("book/operations/monitoring.md")
+    assert "600 for five points, 151 for ten, 37 for twenty" in text
