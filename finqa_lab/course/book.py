@@ -22,6 +22,7 @@ from finqa_lab.course import (
     chapter_figures,
     command_tables,
     golden,
+    interactive,
     lab_pages,
     labs,
     parameters,
@@ -107,6 +108,8 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     write_atomic(source / "_config.yml", yaml.safe_dump(config, sort_keys=False))
     generated = source / "book" / "_generated"
     write_fragments(generated)
+    for path, text in interactive.pages().items():  # with the outputs of a page that has no kernel
+        write_atomic(source / "book" / path, text)
     tables = {"parameters": [], "metrics": []}
     for lab in labs.lab_names():
         executed = _executed(run_folder / f"{lab}.ipynb", lab)
@@ -139,6 +142,8 @@ def write_fragments(generated: Path) -> None:
     write_atomic(generated / "figure_rooms.md", f"```{{raw}} html\n{architecture.figure_markup()}\n```\n")
     for page, text in chapter_figures.fragments().items():
         write_atomic(generated / f"figure_{page}.md", text)
+    for name, text in interactive.fragments().items():
+        write_atomic(generated / f"interactive_{name}.md", text)
     write_atomic(generated / "labs_overview.md", teaching.overview_table())
     write_atomic(generated / "times.md", teaching.times_table())
     write_atomic(generated / "outcomes.md", teaching.outcomes_page())
