@@ -60,7 +60,7 @@ def _network(page) -> list[str]:
 
 
 def page_problems(markup: str) -> list[str]:
-    """Faults of one page of the contents: the network, images without a description, heading order."""
+    """Faults of one page of the contents: the network, images without a description, empty headers, heading order."""
     from bs4 import BeautifulSoup
 
     page = BeautifulSoup(markup, "html.parser")
@@ -69,6 +69,8 @@ def page_problems(markup: str) -> list[str]:
     for image in article.find_all("img"):
         if why := alt_problem(image.get("alt") or ""):
             found.append(why)
+    if any(not cell.get_text(strip=True) for cell in article.select("thead th")):
+        found.append("has a table with an empty cell in its header; name what the column holds")
     levels = [int(tag.name[1]) for tag in article.find_all(re.compile(r"h[1-6]"))]
     if levels and levels.count(1) != 1:
         found.append(f"has {levels.count(1)} level-one headings")

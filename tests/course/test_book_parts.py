@@ -18,6 +18,7 @@ DESCRIPTION = "Line plot falling from 3.2 at step 0 to 0.4 at step 900."
         ('<link rel="stylesheet" href="//cdn.example.org/x.css">', "from the network"),
         ('<article><h1>A</h1><img src="a.png"></article>', "too short"),
         ('<article><h1>A</h1><img src="a.png" alt="../_images/4f2a9c.png"></article>', "is a file name"),
+        ("<article><h1>A</h1><table><thead><tr><th></th></tr></thead></table></article>", "empty cell in its header"),
         ("<article><h1>A</h1><h1>B</h1></article>", "2 level-one headings"),
         ("<article><h1>A</h1><h3>B</h3></article>", "skips from heading level 1 to 3"),
     ],
