@@ -17,6 +17,7 @@ COMMANDS = (
     "release",
     "new-lab",
     "book",
+    "slides",
     "data",
     "pretrain",
     "train",
