@@ -65,15 +65,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
     sides = ["right" if name.endswith(":") else "left" for name in header]
     head = "".join(
-        f'<th scope="col" style="text-align: {side}">{html.escape(name.removesuffix(":"))}</th>'
+        f'<th scope="col" style="text-align: {side}; padding: 0 0.6em">{html.escape(name.removesuffix(":"))}</th>'
         for name, side in zip(header, sides)
     )
     body = ""
     for row in rows:
-        tags = ["th scope='row'", *["td"] * (len(row) - 1)]
+        opened = ["th scope='row'", *["td"] * (len(row) - 1)]
+        style = "font-weight: normal; padding: 0 0.6em; text-align:"
         cells = (
-            f'<{tag} style="text-align: {side}; font-weight: normal">{html.escape(cell)}</{tag.split()[0]}>'
-            for tag, side, cell in zip(tags, sides, row)
+            f'<{tag} style="{style} {side}">{html.escape(cell)}</{tag.split()[0]}>'
+            for tag, side, cell in zip(opened, sides, row)
         )
         body += f"<tr>{''.join(cells)}</tr>"
     return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -39,7 +39,7 @@ def explore(function: Callable, **controls: ipywidgets.Widget) -> ipywidgets.VBo
 
     for name, control in controls.items():
         control.description = control.description or name.replace("_", " ")
-        control.style.description_width = "10em"
+        control.style.description_width = control.style.description_width or "10em"
         control.observe(show, names="value")
     show()
     return ipywidgets.VBox([*controls.values(), answer])

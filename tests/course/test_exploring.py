@@ -55,3 +55,9 @@ def test_a_drawing_is_shown_with_its_description():
     assert box.children[-1].value.startswith("<p>a &amp; b</p><figure")
     box.children[0].value = 5
     assert "from 0 to 5 in one step" in box.children[-1].value
+
+
+def test_a_width_of_labels_that_is_set_is_kept():
+    set_here = ipywidgets.IntText(2, style={"description_width": "12em"})
+    box = explore(lambda **values: "", a=set_here, b=ipywidgets.IntText(2))
+    assert [control.style.description_width for control in box.children[:2]] == ["12em", "10em"]

@@ -39,8 +39,8 @@ def weights_of(text: str) -> tuple[tuple[str, ...], torch.Tensor]:
         text: of at most :obj:`MOST_TOKENS` tokens.
 
     Returns:
-        The tokens as they are drawn, and float32 (layers, heads, T, T): each row belongs to a query, sums to 1, and is
-        0 behind its own position.
+        The tokens as they are drawn, and weights (layers, heads, T, T) in float32, in which a row belongs to a query,
+        sums to 1, and is 0 behind its own position.
 
     Raises:
         CourseError: when the text is blank or too long.
@@ -145,7 +145,7 @@ def draw(text: str, layer: int, head: int) -> Drawing:
     )
 
 
-EXAMPLE = "net income of Alder was 12 ; net income of Birch was 7 ; net income of Alder"
+EXAMPLE = "net income of Alder was 12 ; net income of Alder"
 
 
 def still() -> Drawing:
@@ -154,7 +154,7 @@ def still() -> Drawing:
     said = []
     for ax, (layer, head) in zip(places.flat, ((1, 1), (2, 1), (2, 4), (6, 2))):
         tokens, weights = head_weights(EXAMPLE, layer, head)
-        image = _plot(ax, tokens, weights, size=7)
+        image = _plot(ax, tokens, weights, size=9)
         ax.set_title(f"layer {layer}, head {head}", fontsize=10)
         found = shares(weights)
         said.append(
@@ -167,8 +167,8 @@ def still() -> Drawing:
     fig.colorbar(image, ax=places, label="weight", shrink=0.5)
     return Drawing(
         fig,
-        caption=f'Weights of four heads of finqa-tiny over "{EXAMPLE}". Head 1 of layers 1 and 2 were planted as a '
-        "previous-token head and an induction head before training.",
+        caption=f'Weights of four heads of finqa-tiny over "{EXAMPLE}". The first heads of layers 1 and 2 were planted '
+        "before training, as a previous-token head and an induction head.",
         alt=f"Four lower triangles of {len(tokens)} by {len(tokens)} cells. Mean weights: {'; '.join(said)}.",
     )
 

@@ -22,7 +22,7 @@ ROUTINGS = ("random", "least")
 MOST = 500
 """Instances of the controls."""
 FLOOR = 0.01
-"""Shorter waits, in seconds, are drawn at this height: their logarithm has no end."""
+"""Seconds at which shorter waits are drawn, because the logarithm of none has no end."""
 NAMES = {"random": "chosen at random", "least": "least busy first"}
 
 
@@ -97,7 +97,9 @@ def _plot(ax, settings: dict, labels: int) -> None:
         waits = [max(found.p95[routing], FLOOR) for found in days]
         ax.plot(counts, [wait if math.isfinite(wait) else math.nan for wait in waits], label=NAMES[routing])
     ax.axvline(chosen, color=PALETTE[6], linestyle=":", marker="", label="this setting")
-    shown = [counts[round(step * (len(counts) - 1) / (labels - 1))] for step in range(labels)]
+    shown = counts
+    if len(counts) > labels:
+        shown = [counts[round(step * (len(counts) - 1) / (labels - 1))] for step in range(labels)]
     dollars = dict(zip(counts, (found.dollars for found in days)))
     ax.set_xticks(shown, [f"{count}\n${dollars[count]:,.0f}" for count in shown], fontsize=9)
     ax.set(yscale="log", ylim=(FLOOR / 2, 300), xlabel="instances, and dollars a day")
@@ -118,7 +120,7 @@ def draw(**settings) -> Drawing:
     """One setting: waiting over the number of instances, and what a day costs; arguments as of :func:`day`."""
     found = day(**settings)
     fig, ax = axes(height=3.4)
-    _plot(ax, settings, labels=7)
+    _plot(ax, settings, labels=9)
     ax.set(ylabel="p95 of the wait")
     fig.legend(loc="outside upper center", ncols=3)
     many = f"{settings['instances']} instance" + ("" if settings["instances"] == 1 else "s")

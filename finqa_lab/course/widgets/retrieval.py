@@ -37,7 +37,7 @@ class Ranked:
 
     Attributes:
         chunks: the units.
-        scores: of each of :obj:`KINDS`, one a unit.
+        scores: of each of ``KINDS``, one a unit.
         gold: whether a unit is one of those that the question needs; all False for a question of your own.
     """
 
@@ -93,11 +93,11 @@ def rank_units(
 
     Args:
         question: any text; a question of the dev split knows which units it needs.
-        page: id of a page, or :obj:`ALL`.
+        page: id of a page, or ``ALL``.
         rows: how table rows become text, a key of ``ROW_TEXTS``.
         stop_words: leave out function words.
         stemming: reduce words to stems.
-        fusion: one of :obj:`FUSIONS`.
+        fusion: one of ``FUSIONS``.
         weight: of BM25 in the weighted sum, 0 to 1; the dense score has the rest.
 
     Raises:

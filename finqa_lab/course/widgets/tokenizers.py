@@ -26,7 +26,7 @@ from finqa_lab.text.huggingface import load_tokenizer
 from finqa_lab.text.pretokenize import PreSplit
 
 LONGEST = 400
-"""Characters that are cut at most: more would not fit the picture."""
+"""Characters that are cut at most, so that the picture stays small."""
 LINE = 64
 """Characters on a line of the picture."""
 NAMES = ("general", "filings", "finqa-tiny")
@@ -47,7 +47,7 @@ class Cut:
 
     @property
     def tokens_per_word(self) -> float:
-        """The fertility: tokens divided by words."""
+        """The fertility, which is tokens divided by words."""
         return len(self.pieces) / self.words
 
     @property
@@ -71,7 +71,7 @@ class Cut:
 
 @lru_cache
 def tokenizer(name: str) -> ByteLevelBPE:
-    """One of :obj:`NAMES`; that of the filings has 2,048 tokens and is trained in about a second.
+    """One of ``NAMES``; that of the filings has 2,048 tokens and is trained in about a second.
 
     Raises:
         CourseError: for another name.
@@ -165,11 +165,11 @@ def draw(text: str, first: str = "general", second: str = "filings", third: str 
 
     Args:
         text: what is cut.
-        first, second, third: of :obj:`NAMES`; one that is named twice is shown once.
+        first, second, third: of ``NAMES``; one that is named twice is shown once.
     """
     cuts = {name: cut(text, name) for name in dict.fromkeys((first, second, third))}
     rows = [
-        (name, str(len(found.pieces)), f"{found.tokens_per_word:.2f}", "  ".join(found.numbers) or "none")
+        (name, str(len(found.pieces)), f"{found.tokens_per_word:.2f}", "; ".join(found.numbers) or "none")
         for name, found in cuts.items()
     ]
     pieces = "; ".join(f"{name}: {' '.join(map(visible, found.pieces))}" for name, found in cuts.items())

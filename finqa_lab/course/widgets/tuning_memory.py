@@ -53,7 +53,7 @@ class TuningUse:
         return self.floor.total + self.activations
 
     def part(self, name: str) -> float:
-        """Bytes of one of :obj:`PARTS`."""
+        """Bytes of one of ``PARTS``."""
         return self.activations if name == "activations" else getattr(self.floor, name)
 
 
@@ -110,7 +110,7 @@ def tuning_use(
     """Bytes of training a published shape.
 
     Args:
-        model: one of :obj:`MODELS`.
+        model: one of ``MODELS``.
         method: one of :obj:`METHODS`. All parameters are trained in bfloat16 with a float32 master copy.
         rank: of the adapter, which is float32.
         targets: one of :obj:`TARGETS`.
