@@ -6,12 +6,13 @@ script fails, a telephone's screen needs no sideways scrolling, the first Tab sh
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from finqa_lab.course import vendor
 from finqa_lab.course.browser import Page, looking_at
+from finqa_lab.errors import CourseError
 
 WIDE, NARROW = 1280, 390
 """Widths in CSS pixels: a laptop's window, and a telephone's screen."""
@@ -56,7 +57,23 @@ class Finding:
         return f"{self.page}: {self.rule}: {self.detail}"
 
 
-def inspect(html: Path, pages: Iterable[str]) -> Iterator[Finding]:
+def pages(html: Path) -> list[str]:
+    """The pages of a built book that a reader is led to, without extension.
+
+    Raises:
+        CourseError: when the folder holds no book.
+    """
+    found = sorted(
+        path.relative_to(html).as_posix().removesuffix(".html")
+        for folder in ("book", "labs")
+        for path in (html / folder).rglob("*.html")
+    )
+    if not found:
+        raise CourseError(f"{html} holds no built book; run `finqa-lab book` first")
+    return found
+
+
+def inspect(html: Path, pages: Sequence[str]) -> Iterator[Finding]:
     """What is wrong on the pages, without what is accepted, page by page; nothing for a sound book.
 
     Args:
@@ -64,8 +81,11 @@ def inspect(html: Path, pages: Iterable[str]) -> Iterator[Finding]:
         pages: documents without extension, such as ``"book/index"``.
 
     Raises:
-        CourseError: when there is no browser.
+        CourseError: when there is no browser, or no such page.
     """
+    for name in pages:
+        if not (html / f"{name}.html").is_file():
+            raise CourseError(f"the book in {html} has no page {name}; a page is named like book/start/setup")
     axe = (vendor.folder() / "axe" / "axe.min.js").read_text(encoding="utf-8")
     with looking_at(html) as page:
         for name in pages:

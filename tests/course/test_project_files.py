@@ -45,7 +45,7 @@ def test_every_make_target_that_is_named_is_one(name):
 @pytest.mark.parametrize("name", NAMING)
 def test_every_finqa_lab_command_that_is_named_is_one(name):
     named = re.findall(r"finqa-lab ([a-z]+(?:-[a-z]+)*)", text(name))
-    assert not set(named) - {*COMMANDS, "vendor", "normalise", "authors"}
+    assert not set(named) - {*COMMANDS, "inspect", "vendor", "normalise", "authors"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMING if name != "CHANGELOG.md"])

@@ -41,8 +41,9 @@ def docstrings(path: Path) -> str:
 
 def words(text: str) -> set[str]:
     """The words of a text's prose: no code, formulas, addresses, citations, abbreviations; none below four letters."""
-    for pattern in (r"(?ms)^```.*?^```", r"``[^`]*``|`[^`]*`", r"(?s)\$\$.*?\$\$", r"\$[^$]*\$", r"\{cite[^}]*\}`[^`]*`",
-                    r"\]\([^)]*\)", r"https?://\S+", r"<[^>]+>", r"\{[\w:]+\}", r":\w+:"):  # fmt: skip
+    for pattern in (r"(?ms)^```.*?^```", r"``[^`]*``|`[^`]*`", r"(?s)\$\$.*?\$\$", r"\$[^$]*\$",
+                    r"\{cite[^}]*\}`[^`]*`", r"\]\([^)]*\)", r"https?://\S+", r"<[^>]+>",
+                    r"\{[\w:]+\}", r":\w+:"):  # fmt: skip
         text = re.sub(pattern, " ", text)
     found = {re.sub(r"['’]s?$", "", word) for word in re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text)}
     return {word for word in found if len(word) > 3 and not word.isupper() and not re.search("[a-z][A-Z]", word)}
