@@ -7,7 +7,7 @@ import shutil
 import pytest
 from bs4 import BeautifulSoup
 
-from finqa_lab.course import audit, book, labs, release, settings
+from finqa_lab.course import audit, book, browser, inspection, lab_pages, labs, links, release, settings
 from finqa_lab.course.figures import alt_problem
 from tests.notebooks.conftest import LABS
 
@@ -72,6 +72,9 @@ def test_nothing_is_loaded_from_the_network(student):
         assert found == [], path
     for script in ("vendor/mathjax/tex-mml-chtml.js", "vendor/widgets/require.js", "vendor/widgets/embed-amd.js"):
         assert (student / script).is_file()
+    assert list((student / "vendor" / "widgets").glob("*.woff2")) and not (student / "vendor" / "axe").exists()
+    for sheet in student.rglob("*.css"):
+        assert audit.style_problems(sheet.read_text(encoding="utf-8", errors="replace")) == [], sheet
     chapter = (student / "book" / "arithmetic" / "index.html").read_text(encoding="utf-8")
     assert "vendor/mathjax/tex-mml-chtml.js" in chapter
 
@@ -102,6 +105,31 @@ def test_launch_buttons_follow_the_one_setting(student, instructor, lab):
     for part in ("colab.research.google.com", "mybinder.org", "hub.example.org/hub/user-redirect/git-pull", "spring"):
         assert part in found
     assert re.search(rf"labs(/|%2F){lab}\.ipynb", found)
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_lab_s_page_opens_with_its_hardware_and_ends_with_the_numbers_to_expect(student, instructor, lab):
+    for edition, linked in ((student, False), (instructor, True)):
+        markup = (edition / "labs" / f"{lab}.html").read_text(encoding="utf-8")
+        article = BeautifulSoup(markup, "html.parser").find("article")
+        opening = next(one for one in article.find_all("p") if one.get_text().startswith("Hardware"))
+        addresses = [link["href"] for link in opening.find_all("a") if link["href"].startswith("http")]
+        assert opening.find_previous("h2") is None and len(addresses) == 3 * linked and not opening.find("img")
+        assert article.find_all("h2")[-1].get_text().startswith("What you measured")
+        rows = article.find_all("table")[-1].find_all("tr")[1:]
+        shown = [row.find("code").get_text() for row in rows]
+        assert shown == list(lab_pages.words()[lab]["measured"])
+
+
+def test_every_link_and_anchor_inside_the_book_leads_somewhere(student, instructor):
+    assert links.problems(student) == [] and links.problems(instructor) == []
+
+
+@pytest.mark.skipif(not browser.find(), reason="no Chromium or Chrome is installed")
+def test_readers_meet_no_fault_on_a_page_of_each_kind(student):
+    """Every page takes minutes: ``finqa-lab inspect`` does that by night."""
+    kinds = ["book/index", "book/decoder/attention", "labs/02_kv_cache", "book/reference/metrics"]
+    assert [str(one) for one in inspection.inspect(student, kinds)] == []
 
 
 def test_parameter_and_metric_tables_are_the_generated_ones(student):
