@@ -17,7 +17,7 @@ from finqa_lab.quantitative.dataset import dataset
 from finqa_lab.text import duplicates
 
 Shown = tuple[Figure, str, str]
-"""Figure, caption, alternative text."""
+"""A figure, its caption and its alternative text."""
 _DASHES = ("-", "--", ":")
 
 
@@ -198,7 +198,7 @@ FIGURES: dict[str, Callable[[], Shown]] = {
     "evaluation_matrix": several_tries,
     "operations_monitoring": word_counts,
 }
-"""By chapter: the folder and the name of its file."""
+"""The function of each chapter, whose name is its folder and file."""
 
 
 def fragments(names: Sequence[str] = tuple(FIGURES)) -> dict[str, str]:

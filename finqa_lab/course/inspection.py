@@ -15,7 +15,7 @@ from finqa_lab.course.browser import Page, looking_at
 from finqa_lab.errors import CourseError
 
 WIDE, NARROW = 1280, 390
-"""Widths in CSS pixels: a laptop's window, and a telephone's screen."""
+"""Widths of a laptop's window and of a telephone's screen, in CSS pixels."""
 
 
 @dataclass(frozen=True)
