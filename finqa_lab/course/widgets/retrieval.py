@@ -1,6 +1,7 @@
 """Retrieval explorer: how the scores and ranks of the units of a page move with the settings.
 
-Sparse, dense and fused scores are those of :mod:`finqa_lab.retrieve`, over the generated filings that the course ships.
+Sparse, dense and fused scores are those of :mod:`finqa_lab.retrieve.search`, over the generated filings that the course
+ships.
 """
 
 from dataclasses import dataclass
