@@ -18,6 +18,7 @@ COMMANDS = (
     "new-lab",
     "book",
     "slides",
+    "pdf",
     "data",
     "pretrain",
     "train",
