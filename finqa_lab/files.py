@@ -57,6 +57,21 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
     return path
 
 
+def parse_json(content: str | bytes):
+    """The value of a JSON text that may come from anybody: every refusal is a ``ValueError``.
+
+    Python raises ``RecursionError`` for nesting deeper than its stack, which a caller who expects bad text easily
+    forgets.
+
+    Raises:
+        ValueError: what :func:`json.loads` says, or that it is nested too deeply.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: str | os.PathLike, what: str = "file"):
     """Parse a JSON file; ``what`` names its role in the error ("the manifest", "a golden file").
 
@@ -64,13 +79,15 @@ def read_json(path: str | os.PathLike, what: str = "file"):
         CourseError: when it is missing, unreadable or not JSON, naming the line.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CourseError(f"{what} {path} is missing; restore it from version control") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CourseError(f"{what} {path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise CourseError(f"{what} {path} is not JSON at line {error.lineno}: {error.msg}") from error
+    except ValueError as error:
+        raise CourseError(f"{what} {path} is not JSON: {error}") from error
 
 
 def home() -> Path:

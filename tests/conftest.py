@@ -7,6 +7,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+from hypothesis import settings  # noqa: E402
+
+# Hypothesis fails an example that takes 0.2 s, which says more about a busy machine than about the code.
+settings.register_profile("course", deadline=None)
+settings.load_profile("course")
+
 
 def pytest_collection_modifyitems(items):
     """The long groups first, so that no worker begins one when the others have nothing left to do."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finqa_lab.cloud.errors import CloudError, redact
-from finqa_lab.files import home
+from finqa_lab.files import home, parse_json
 
 INTEND, CREATED, REFUSED, REMOVED, FAILED = "intend", "created", "refused", "removed", "failed"
 EVENTS = (INTEND, CREATED, REFUSED, REMOVED, FAILED)
@@ -95,7 +95,7 @@ class Ledger:
             return
         for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                values = json.loads(text)
+                values = parse_json(text)
                 resource = Resource(values["kind"], values["name"])
                 yield Line(values["time"], values["deployment"], values["event"], resource, values["region"],
                            values["target"], values.get("note", ""))  # fmt: skip

@@ -4,10 +4,10 @@ The same for the local container and for the service, which passes a container's
 original status and message.
 """
 
-import json
 import math
 
 from finqa_lab.cloud.errors import CloudError, InvokeTimeout, MalformedRequest, ModelFailed, StructureError
+from finqa_lab.files import parse_json
 from finqa_lab.quantitative.replies import read_reply
 
 _KINDS = {400: MalformedRequest, 411: MalformedRequest, 413: MalformedRequest, 415: MalformedRequest,
@@ -38,7 +38,7 @@ def read_answer(payload: bytes) -> float:
         CloudError: when the reply is neither format.
     """
     try:
-        values = json.loads(payload)
+        values = parse_json(payload)
     except ValueError:
         raise CloudError(f"the endpoint's reply is not JSON: {payload[:60]!r}") from None
     answer = values.get("answer") if isinstance(values, dict) else None
@@ -56,6 +56,6 @@ def read_answer(payload: bytes) -> float:
 
 def _message(payload: bytes) -> str:
     try:
-        return str(json.loads(payload)["error"]["message"])[:300]
+        return str(parse_json(payload)["error"]["message"])[:300]
     except (ValueError, KeyError, TypeError):
         return payload[:200].decode("utf-8", "replace").strip() or "without a word"

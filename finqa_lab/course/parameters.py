@@ -11,7 +11,9 @@ params`` and the tables of the book all read these lines.
 """
 
 import ast
+import io
 import re
+import tokenize
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,8 @@ from finqa_lab.errors import CourseError
 
 PROFILES = ("smoke", "cpu", "gpu")
 _SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
-_LINE = re.compile(r"^(?P<code>[^#]*?(?:(?P<quote>['\"]).*?(?P=quote)[^#]*?)?)\s*#\s*(?P<comment>.+)$")
+_LONGEST_LINE = 1000
+_NOT_A_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)  # what `ast` says of hostile text
 _RANGE = re.compile(r"\[\s*(?P<low>[^,\[\]]+?)\s*,\s*(?P<high>[^,\[\]]+?)\s*\]\s*$")
 _CHOICES = re.compile(r"\{(?P<choices>[^{}]+)\}\s*$")
 
@@ -111,6 +114,21 @@ def declared(lab: str, notebook: nbformat.NotebookNode | None = None) -> dict[st
     return found
 
 
+def _split(line: str) -> tuple[str, str]:
+    """Code and comment of a line, told apart by Python's own tokenizer: a ``#`` in a string is no comment."""
+    if len(line) > _LONGEST_LINE:
+        raise ValueError(f"it has {len(line)} characters; at most {_LONGEST_LINE} are read")
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(line).readline))
+    except (tokenize.TokenError, SyntaxError):
+        raise ValueError("it is not an assignment") from None
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    comment = comments[0].string.lstrip("#").strip() if comments else ""
+    if not comment:
+        raise ValueError("a comment must say what the parameter means")
+    return line[: comments[0].start[1]].strip(), comment
+
+
 def parse_line(line: str) -> Parameter:
     """Parse one declaration.
 
@@ -120,14 +138,12 @@ def parse_line(line: str) -> Parameter:
     Raises:
         ValueError: saying which part of the convention the line breaks.
     """
-    match = _LINE.match(line)
-    if match is None:
-        raise ValueError("a comment must say what the parameter means")
-    if "=" in match["comment"]:
+    code, comment = _split(line)
+    if "=" in comment:
         raise ValueError("the comment holds '=', which papermill's own help cannot read; write it in words")
     try:
-        statement = ast.parse(match["code"].strip()).body[0]
-    except (SyntaxError, IndexError):
+        statement = ast.parse(code).body[0]
+    except (*_NOT_A_LITERAL, IndexError):
         raise ValueError("it is not an assignment") from None
     if (
         not isinstance(statement, ast.AnnAssign)
@@ -140,9 +156,9 @@ def parse_line(line: str) -> Parameter:
         raise ValueError(f"type {kind} is not one of int, float, bool, str or a list of one of them")
     try:
         default = ast.literal_eval(statement.value)
-    except ValueError:
+    except _NOT_A_LITERAL:
         raise ValueError("the default must be a literal") from None
-    parameter = Parameter(statement.target.id, kind, default, *_meaning(match["comment"], kind))
+    parameter = Parameter(statement.target.id, kind, default, *_meaning(comment, kind))
     if why := parameter.problem(default):
         raise ValueError(f"its own default is refused: {why}")
     return parameter
@@ -204,6 +220,8 @@ def parse_assignment(lab: str, text: str, parameters: dict[str, Parameter]) -> t
     name, equals, raw = text.partition("=")
     if not equals:
         raise CourseError(f"-p {text}: write it as name=value")
+    if len(raw) > _LONGEST_LINE:
+        raise CourseError(f"-p {name}: a value of {len(raw)} characters; at most {_LONGEST_LINE} are taken")
     if name not in parameters:
         raise CourseError(f"lab {lab}: unknown parameter '{name}'; it has: {', '.join(parameters)}")
     kind = parameters[name].kind
@@ -212,7 +230,7 @@ def parse_assignment(lab: str, text: str, parameters: dict[str, Parameter]) -> t
     else:
         try:
             value = ast.literal_eval({"true": "True", "false": "False"}.get(raw, raw))
-        except (ValueError, SyntaxError):
+        except _NOT_A_LITERAL:
             value = raw
     validate(lab, {name: value}, parameters)
     return name, value

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import parse_json
 from finqa_lab.finqa.endpoint import Completion, Endpoint, complete
 from finqa_lab.finqa.replies import Reply, parse_reply
 
@@ -130,7 +131,7 @@ def read_log(path: str | os.PathLike) -> dict[tuple[str, str], Completion]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             key, completion = (entry["id"], entry["prompt_sha256"]), Completion(**entry["completion"])
             if not isinstance(completion.text, str):
                 raise TypeError("the text is no text")

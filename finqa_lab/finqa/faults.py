@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from finqa_lab.finqa.literals import MAX_DIGITS
 from finqa_lab.finqa.records import Record
 
 RELATIVE = Fraction(1, 200)
@@ -92,6 +93,8 @@ def read_written(answer: str) -> str | WrittenNumber | None:
     if match is None:
         return None
     digits = match["digits"].replace(",", "").rstrip(".")
+    if len(digits) > MAX_DIGITS:
+        return None
     decimals = len(match["part"] or match["bare"] or "")
     value = Fraction(digits) * (-1 if match["minus"] or match["inner"] else 1)
     return WrittenNumber(value, Fraction(1, 10**decimals), bool(match["percent"]), _SCALES.get(match["scale"], 1))

@@ -5,10 +5,10 @@ A file has one JSON object a line: ``{"messages": [{"role": "user", "content": "
 out.
 """
 
-import json
 from pathlib import Path
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import parse_json
 from finqa_lab.quantitative.dataset import SIZES, dataset
 from finqa_lab.text.chat import Messages
 
@@ -70,7 +70,7 @@ def _read(path: Path) -> Conversations:
 
 def _conversation(line: str, where: str, name: str) -> tuple[str, Messages]:
     try:
-        values = json.loads(line)
+        values = parse_json(line)
     except ValueError as error:
         raise CourseError(f"{where} is not JSON ({error}); write one object a line") from None
     messages = values.get("messages") if isinstance(values, dict) else None

@@ -13,6 +13,7 @@ import nbformat
 from finqa_lab.course.grading.source import Source
 from finqa_lab.course.grading.submissions import grade_ids, read_bytes
 from finqa_lab.errors import CourseError
+from finqa_lab.files import parse_json
 
 
 @dataclass
@@ -36,7 +37,7 @@ def read_submission(path) -> nbformat.NotebookNode:
     if not content.strip():
         raise CourseError("the file is empty")
     try:
-        raw = json.loads(content.decode("utf-8-sig"))
+        raw = parse_json(content.decode("utf-8-sig"))
         notebook = nbformat.from_dict(raw)
         if notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
             raise CourseError("it is not a notebook of format 4")

@@ -9,7 +9,6 @@ Times are in seconds. ``arrival`` is of the wall clock, to put requests of sever
 clock that never jumps.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import parse_json
 
 EVENT = "request"
 
@@ -125,10 +125,14 @@ def read_requests(path: str | os.PathLike) -> Iterator[RequestLine]:
         CourseError: naming the line that is no JSON, or lacks a member.
     """
     known = {field.name for field in fields(RequestLine)}
-    with open(Path(path), encoding="utf-8") as stream:
+    try:
+        stream = open(Path(path), "rb")
+    except OSError as error:
+        raise CourseError(f"the server's log {path} cannot be read: {error.strerror}; name the right file") from None
+    with stream:
         for number, text in enumerate(stream, start=1):
             try:
-                values = json.loads(text)
+                values = parse_json(text)
                 if values.get("event") == EVENT:
                     yield RequestLine(**{name: value for name, value in values.items() if name in known})
             except (ValueError, TypeError, AttributeError) as error:

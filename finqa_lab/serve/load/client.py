@@ -9,13 +9,13 @@ Whatever the server sends is untrusted: bounded in length, parsed as JSON, and k
 
 import asyncio
 import importlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import parse_json
 from finqa_lab.serve.load.record import RequestRecord
 
 LARGEST_LINE = 2**20
@@ -171,7 +171,7 @@ class _Reply:
     def _event(self, data: str, now: float) -> bool:
         """Take an event in; False when it is none, or tells of an error."""
         try:
-            event = json.loads(data)
+            event = parse_json(data)
             if event.get("error"):
                 raise ValueError(f"the server says: {event['error']}")
             usage = event.get("usage") or {}

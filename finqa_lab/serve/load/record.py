@@ -34,6 +34,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 
 from finqa_lab.errors import CourseError
+from finqa_lab.files import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def header_from_line(line: str) -> RunHeader:
 def _read(kind: type, name: str, line: str):
     """An object of a dataclass whose fields have simple types."""
     try:
-        values = json.loads(line)
+        values = parse_json(line)
         if not isinstance(values, dict) or values.pop("kind", None) != name:
             raise ValueError(f"it is no {name}")
         if isinstance(values.get("token_times"), list):
