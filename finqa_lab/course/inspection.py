@@ -38,8 +38,8 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("label-content-name-mismatch", "theme-switch-button", "the theme's button: its icons count as text"),
     Accepted("region", "sidebar-primary-item", "the theme sets the book's name in the sidebar outside of a landmark"),
     Accepted("aria-allowed-role", "doc-biblioentry", "docutils gives the role to each entry of the bibliography"),
-    Accepted("aria-deprecated-role", "doc-biblioentry", "docutils still writes the role, which was withdrawn in 2021"),
-    Accepted("aria-required-children", "citation-list", "docutils' list of entries, whose role follows from the former"),
+    Accepted("aria-deprecated-role", "doc-biblioentry", "docutils still writes the role, which has been withdrawn"),
+    Accepted("aria-required-children", "citation-list", "docutils' list of entries, whose role follows from theirs"),
     Accepted("script", "THEBE_JS_URL", "the theme declares a constant twice; live cells, which use it, are off"),
 )
 
