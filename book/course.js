@@ -12,6 +12,13 @@
       const link = summary.closest("li").querySelector(":scope > a");
       name(summary, link && `Pages of ${link.textContent}`);
     }
+    for (const figure of document.querySelectorAll("article figure")) {  // one that scrolls is reached with the keyboard
+      if (figure.scrollWidth > figure.clientWidth) {
+        figure.tabIndex = 0;
+        figure.setAttribute("role", "group");
+        name(figure, "Figure, wider than the screen");
+      }
+    }
     for (const handle of document.querySelectorAll(".noUi-handle")) {  // sliders
       name(handle, handle.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent);
     }

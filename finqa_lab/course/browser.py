@@ -62,10 +62,8 @@ class Page:
 
     def open(self, name: str, width: int = 1280, height: int = 900) -> None:
         """Show a page of the folder, such as ``"book/index.html"``, and wait for mathematics, fonts and widgets."""
-        self.requests, self.complaints, self._loaded = [], [], False
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 700
-        )
+        self.requests, self.complaints, self._loaded, self._width = [], [], False, width
+        self._resize(height)
         self.call("Page.navigate", url=f"{self.base}/{name}")
         end = time.monotonic() + PATIENCE
         while not self._loaded:
@@ -95,11 +93,16 @@ class Page:
         """Write a picture of the page from ``top`` downwards, at most to its end."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         tall = max(1, min(height, size["height"] - top))
+        self._resize(top + tall)  # a part outside of the window is drawn while the page moves
         clip = {"x": 0, "y": top, "width": size["width"], "height": tall, "scale": 1}
-        found = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        found = self.call("Page.captureScreenshot", clip=clip)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(found["data"]))
         return path
+
+    def _resize(self, height: int) -> None:
+        size = {"width": self._width, "height": height, "deviceScaleFactor": 1, "mobile": self._width < 700}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def _note(self, message: dict) -> None:
         method, values = message.get("method"), message.get("params", {})
