@@ -1,8 +1,5 @@
 /* What the theme and Jupyter's widgets leave undone on a page. Loaded by every page; works from a folder as well. */
 (() => {
-  // The widgets' fonts lie in the book; without this they are looked for beside the page.
-  window.__jupyter_widgets_assets_path__ = new URL("../vendor/widgets/", document.currentScript.src).href;
-
   const name = (element, text) => {
     if (element && text && !element.hasAttribute("aria-label")) element.setAttribute("aria-label", text.trim());
   };

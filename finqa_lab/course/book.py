@@ -97,6 +97,7 @@ def assemble(source: Path, run_folder: Path, instructor: bool) -> None:
     if (root / "book" / "vendor").is_dir():
         kept = shutil.ignore_patterns("axe", "reveal")  # they look at the pages and make slides of them
         shutil.copytree(root / "book" / "vendor", source / "_extra" / "vendor", ignore=kept)
+        shutil.copy(root / "book" / "widget-fonts.js", source / "_extra" / "vendor" / "widgets" / "fonts.js")
     for own in ("course.css", "course.js"):  # Jupyter Book loads every style sheet and script of _static
         if (root / "book" / own).exists():
             write_atomic(source / "_static" / own, (root / "book" / own).read_bytes())
@@ -152,11 +153,11 @@ def write_fragments(generated: Path) -> None:
 
 def _offline() -> dict:
     """Configuration that takes MathJax and the widget scripts from the book itself."""
-    scripts = {"vendor/widgets/require.js": {}, "vendor/widgets/embed-amd.js": {}}
+    widgets = ("require.js", "fonts.js", "embed-amd.js")  # in this order
     offline = {
         "html_extra_path": ["_extra"],
         "mathjax_path": "../vendor/mathjax/tex-mml-chtml.js",
-        "nb_ipywidgets_js": {f"../{path}": options for path, options in scripts.items()},
+        "nb_ipywidgets_js": {f"../vendor/widgets/{script}": {} for script in widgets},
     }
     return {"exclude_patterns": ["_extra", "book/_generated"], "sphinx": {"config": offline}}
 
