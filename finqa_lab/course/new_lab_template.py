@@ -257,5 +257,6 @@ What is left to do by hand:
   4. _toc.yml: the line `- file: labs/@lab@` below its chapter, and the chapter itself in book/.
   5. tests/notebooks/test_book.py: the number of pages.
   6. book/index.md: a row in the map of labs. README.md: a row in the table of labs.
-  7. CHANGELOG.md: a line below Handouts, and one below Code for what is new in the library.
+  7. book/labs.yml: its hardware, and the meaning of the metrics that its page ends with.
+  8. CHANGELOG.md: a line below Handouts, and one below Code for what is new in the library.
 The page book/contributing.md explains each step."""
