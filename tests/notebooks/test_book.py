@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 
 from finqa_lab.course import audit, book, browser, inspection, lab_pages, labs, links, release, settings
 from finqa_lab.course.figures import alt_problem
+from finqa_lab.course.slides import deck
 from tests.notebooks.conftest import LABS
 
 pytestmark = pytest.mark.xdist_group("book")
@@ -137,6 +138,12 @@ def test_parameter_and_metric_tables_are_the_generated_ones(student):
     assert "steps" in text and "smoke" in text
     text = (student / "book" / "reference" / "metrics.html").read_text(encoding="utf-8")
     assert "exhaustive_wrong" in text
+
+
+def test_slides_show_the_figures_of_the_labs(student, tmp_path):
+    (path,) = deck.write(student.parents[1] / "source", ["decoder/attention"], tmp_path)
+    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    assert {alt_problem(image["alt"]) for image in page.select("section img")} == {""}
 
 
 def test_a_warning_fails_the_build(run_folder, tmp_path, monkeypatch):

@@ -54,6 +54,11 @@ _PAGE = """<!DOCTYPE html>
 </div>
 </div>
 {scripts}
+<script type="text/plain" id="licences">
+The text of the slides is licensed under CC BY 4.0. The programs in this file are under these licences:
+
+{licences}
+</script>
 </body>
 </html>
 """
@@ -100,8 +105,11 @@ def page(shown: list[Slide], book: str) -> str:
     styles = [_vendored("reset.css"), _vendored("reveal.css"), _style()]
     scripts = [f"window.MathJax = {json.dumps(_MATHJAX)};", mathjax()] if has_math else []
     scripts += [_vendored("reveal.js"), _vendored("notes.js"), _START.format(options=json.dumps(_REVEAL))]
+    kept = ["reveal", *(["mathjax"] if has_math else [])]
+    licences = "\n\n".join((vendor.folder() / name / "LICENSE").read_text(encoding="utf-8") for name in kept)
     return _PAGE.format(
         title=title,
+        licences=_inside(licences),
         styles="\n".join(f"<style>\n{text}\n</style>" for text in styles),
         slides=body,
         scripts="\n".join(f"<script>{_inside(text)}</script>" for text in scripts),
