@@ -240,3 +240,30 @@ def test_constants_and_cells():
     cells = {"$ 5,829": 5829, "-32 ( 32 )": -32, "$ -32 ( 32 )": -32, "6.5% ( 6.5 % )": 0.065, "5": 5}
     assert {cell: read_number(cell_number(cell)) for cell in cells} == pytest.approx(cells)
     assert all(read_number(cell_number(cell)) is None for cell in ("( 32 )", "-", "", "n/a", "$", "2013 2012", "5 x"))
+
+
+@pytest.mark.parametrize(
+    "program, sentence",
+    [
+        ("table_sum(, none)", "the row name is missing"),
+        ("add(1,2)", "expected a comma and a space, found ')'"),
+        ("add(1, 2) divide(#0, 2)", "expected a comma and a space, found ' divide(#0, '"),
+    ],
+)
+def test_the_sentence_of_an_error_names_what_was_expected(program, sentence):
+    with pytest.raises(ProgramError) as caught:
+        parse(program)
+    assert sentence in str(caught.value)
+
+
+def test_tokens_are_refused_with_the_reason():
+    with pytest.raises(ProgramError, match="token 1 is no text"):
+        parse(["add(", 3, "4", ")", "EOF"])
+    with pytest.raises(ProgramError, match="2 tokens are no whole number of steps"):
+        parse(["add(", "3"])
+    longest = "9" * MAX_LENGTH
+    with pytest.raises(ProgramError, match="token 1 has more than"):
+        parse(["add(", longest + "9", "4", ")", "EOF"])
+    with pytest.raises(ProgramError) as caught:  # refused further on, as a number with too many digits
+        parse(["add(", longest, "4", ")", "EOF"])
+    assert "more than 8192 characters" not in str(caught.value)
