@@ -21,7 +21,7 @@ from finqa_lab.files import read_json, write_atomic
 MOST = 2.0
 """A run may take this many times the loops of its record."""
 FLOOR = 5.0
-"""Loops that are always allowed: a lab of a second or two is mostly the start of its kernel."""
+"""Loops that are always allowed, since a lab of a second or two is mostly the start of its kernel."""
 
 
 def loop_seconds(repeats: int = 5) -> float:

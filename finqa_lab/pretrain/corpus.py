@@ -35,7 +35,7 @@ from finqa_lab.text.corpus import documents as filings
 
 GENRES = ("reports", "filings", "textbook", "numbers", "dialogues", "bindings", "sheets")
 SHARES = {"reports": 0.1, "filings": 0.03, "textbook": 0.04, "numbers": 0.24, "dialogues": 0.22, "bindings": 0.37}
-"""Shares of the characters, where a recipe names no others: those of the first stage."""
+"""Shares of the characters in the first stage, and where a recipe names no others."""
 TRAIN_SEED, HELD_OUT_SEED = 20_000, 30_000
 
 
