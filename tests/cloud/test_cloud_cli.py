@@ -95,7 +95,13 @@ def test_a_signal_in_the_middle_removes_everything(archive, ledger, capsys, numb
             "sleep 50",
             *there,
         ]
-        process = subprocess.Popen([sys.executable, "-m", "finqa_lab.cli", *command], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "finqa_lab.cli", *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            # A shell starts what runs in the background with SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        )
         for line in process.stdout:
             if line.startswith("creating alarm"):
                 break
