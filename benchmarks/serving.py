@@ -32,8 +32,8 @@ from finqa_lab.files import write_atomic
 
 PROMPT_TOKENS = 96
 INSIDE = tuple(MAKERS)
-OVERLOAD = 2.0
-"""Arrivals of the overloaded server, as a multiple of what it serves at its full batch."""
+OVERLOAD = 2.5
+"""Arrivals of the overloaded server, as a multiple of what it serves to eight users."""
 OVERLOAD_REQUESTS, CAPACITY_REQUESTS = 240, 3 * MOST_ROWS
 SECTIONS = ("speeds", "overload", "cost_model")
 
@@ -103,7 +103,7 @@ def measure(options, folder: Path, gguf: Path, prompts: list[list[int]], scratch
                     if peer in SERVERS:
                         texts = [tokenizer.decode(ids) for ids in given]
                         if concurrency == options.concurrency[0]:  # what a first request alone pays for
-                            ask_server(process, url, folder, ["Warm up."] * 2, 1, scratch)
+                            ask_server(process, url, folder, [texts[0][:24]] * 2, 1, scratch)
                         row = ask_server(process, url, folder, texts, concurrency, scratch)
                     else:
                         if concurrency == options.concurrency[0]:
@@ -166,8 +166,8 @@ def overload(options, folder: Path, gguf: Path, prompts: list[list[int]], scratc
     rows = []
     for waiting in (8, 10_000):
         with started("ours", folder, gguf, options.core, ["--waiting", str(waiting)]) as (process, url):
-            ask_server(process, url, folder, ["Warm up."] * 2, 1, scratch)
-            row = ask_server(process, url, folder, measured, MOST_ROWS, scratch)
+            ask_server(process, url, folder, [measured[0][:24]] * 2, 1, scratch)
+            row = ask_server(process, url, folder, measured, MOST_ROWS // 2, scratch)
             rate = OVERLOAD * row["tokens_a_second"] / REPLY_TOKENS
             path = scratch / f"overload-{waiting}.jsonl"
             times = poisson(rate, len(bodies), seed=0)
